@@ -1,0 +1,165 @@
+"""Fewer conversions than the spend should have bought: a mixture Shiryaev-Roberts e-detector on counts.
+
+For each ratio ``r`` of a grid the alternative says that the CPA is multiplied by ``r``.  With the count negative
+binomial of mean ``mu`` and variance ``phi * mu`` under the null, and the same shape under the alternative, the log
+likelihood ratio of a step is ``n * log(a / r) + mu * log(a) / (phi - 1)`` with ``a = phi / (1 + (phi - 1) / r)``
+(``phi = 1``: Poisson, ``-n * log(r) + mu * (1 - 1 / r)``).  ``R = sum_r R_r`` with ``R_r <- (w_r + R_r) * LR_r``;
+alarming at ``R >= gamma`` gives a mean run of at least ``gamma`` steps between false alarms (Shin, Ramdas and
+Rinaldo, 'E-detectors', arXiv 2203.03532).  Beside each ``R_r`` runs its CUSUM, whose last zero is the estimated
+onset.  A step is taken once ``STEP_MU`` conversions were expected, so small series take few steps and spend little
+of their allowance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from river.anomaly.base import SupervisedAnomalyDetector
+
+from detectors import level
+
+Row = NDArray[np.float64]
+
+GRID = (1.4, 1.7, 2.2, 3.0, 5.0, 100.0)
+GRID_ARRAY = np.array(GRID)
+STEP_MU = 0.25
+DRIFT_VARIANCE = 0.004
+"""Variance of the slow, honest wandering of a conversion rate (sd 6 %)."""
+HORIZON_CONVERSIONS = 60.0
+"""Conversions a decision typically rests on; over them an error of the level adds up."""
+
+# The columns of a deficit row: waiting step, then five per ratio of the grid, then the recovery.
+WAIT_N, WAIT_MU, RECOVERY = 0, 1, 2
+EVIDENCE, CUSUM, ONSET, SINCE_N, SINCE_MU = range(5)
+PER_RATIO = 5
+FIRST = 3
+COLUMNS = FIRST + PER_RATIO * len(GRID)
+GRID_SIZE = len(GRID)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def widened(phi: float, certainty: float) -> float:
+    """``phi`` with the level's own uncertainty inside: ``certainty`` is the conversions the level rests on."""
+    return phi + HORIZON_CONVERSIONS * (DRIFT_VARIANCE + 1.0 / certainty)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def log_ratio(n: float, mu: float, phi: float, r: float) -> float:
+    """Log likelihood ratio of ``n`` conversions where ``mu`` were expected, CPA times ``r`` against no change."""
+    if phi < 1.0001:
+        return -n * math.log(r) + mu * (1.0 - 1.0 / r)
+    a = phi / (1.0 + (phi - 1.0) / r)
+    return n * math.log(a / r) + mu * math.log(a) / (phi - 1.0)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def step(row: Row, n: float, mu: float, phi: float, from_ms: float) -> bool:
+    """Add ``n`` seen and ``mu`` expected; true when that completed a step. ``from_ms`` is where the step began."""
+    row[WAIT_N] += n
+    row[WAIT_MU] += mu
+    if row[WAIT_MU] < STEP_MU:
+        return False
+    for g in range(GRID_SIZE):
+        _advance(row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO], row[WAIT_N], row[WAIT_MU], phi, GRID_ARRAY[g], from_ms)
+    row[WAIT_N] = 0.0
+    row[WAIT_MU] = 0.0
+    return True
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _advance(cell: Row, n: float, mu: float, phi: float, r: float, from_ms: float) -> None:
+    change = log_ratio(n, mu, phi, r)
+    cell[EVIDENCE] = min((1.0 / GRID_SIZE + cell[EVIDENCE]) * math.exp(change), 1e300)
+    if cell[CUSUM] + change <= 0.0:
+        cell[CUSUM] = 0.0
+        cell[SINCE_N] = 0.0
+        cell[SINCE_MU] = 0.0
+        return
+    if cell[CUSUM] == 0.0:
+        cell[ONSET] = from_ms
+    cell[CUSUM] += change
+    cell[SINCE_N] += n
+    cell[SINCE_MU] += mu
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def evidence(row: Row) -> float:
+    """The e-detector's value ``R``."""
+    total = 0.0
+    for g in range(GRID_SIZE):
+        total += row[FIRST + g * PER_RATIO + EVIDENCE]
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def best(row: Row) -> int:
+    """Which ratio of the grid explains the stretch since its onset best."""
+    found = 0
+    for g in range(GRID_SIZE):
+        if row[FIRST + g * PER_RATIO + CUSUM] > row[FIRST + found * PER_RATIO + CUSUM]:
+            found = g
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def recover(row: Row, n: float, mu: float, phi: float, r: float) -> float:
+    """Evidence (nats) that the CPA is back to normal rather than still times ``r``: a CUSUM of the reverse test."""
+    row[RECOVERY] = max(0.0, row[RECOVERY] - log_ratio(n, mu, phi, r))
+    return float(row[RECOVERY])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def reset(row: Row) -> None:
+    """Begin anew."""
+    row[:] = 0.0
+
+
+class ConversionDeficit(SupervisedAnomalyDetector):
+    """CPA spike detector for one series, in River's shape: the scalar form, level and evidence together.
+
+    ``x`` holds ``cost`` and ``dt_ms``, ``y`` the conversions of the step.  ``score_one`` is ``log10(1 + R)`` as it
+    would stand after the step: 0 is nothing; at ``log10(gamma)`` the promise of one false alarm in ``gamma`` steps
+    is kept.  What scores above ``suspect`` is not learned.
+
+    >>> detector = ConversionDeficit()
+    >>> hour = {"cost": 100.0, "dt_ms": 3_600_000}
+    >>> for n in (9, 11) * 200:
+    ...     detector.learn_one(hour, n)
+    >>> detector.score_one(hour, 10) < 1.0 < detector.score_one(hour, 0)
+    True
+    """
+
+    def __init__(self, suspect: float = 1.5) -> None:
+        self.suspect = suspect
+        self._level = np.zeros(level.COLUMNS)
+        self._row = np.zeros(COLUMNS)
+        self._at_ms = 0.0
+
+    def learn_one(self, x: dict[str, Any], y: float) -> None:
+        """Judge the step, then learn it unless it is under suspicion."""
+        exposure, mu = self._expect(self._level, x)
+        if mu > 0.0:
+            step(self._row, float(y), mu, self._phi(), self._at_ms)
+        self._at_ms += float(x["dt_ms"])
+        level.note(self._level, float(y), exposure, mu)
+        if math.log10(1.0 + evidence(self._row)) < self.suspect:
+            level.commit(self._level, float(x["dt_ms"]))
+
+    def score_one(self, x: dict[str, Any], y: float) -> float:
+        """Evidence after this step, ``log10(1 + R)``, without taking it."""
+        row = self._row.copy()
+        _, mu = self._expect(self._level.copy(), x)
+        if mu > 0.0:
+            step(row, float(y), mu, self._phi(), self._at_ms)
+        return math.log10(1.0 + evidence(row))
+
+    def _expect(self, row: Row, x: dict[str, Any]) -> tuple[float, float]:
+        exposure = level.arrive(row, float(x["cost"]), float(x["dt_ms"]), np.array([1.0, 0.0, 0.0, 0.0]))
+        return exposure, exposure * level.rate(row, 0.0)
+
+    def _phi(self) -> float:
+        return float(widened(level.dispersion(self._level), self._level[level.A]))

@@ -1,0 +1,131 @@
+"""How many conversions to expect from spend: a slow level, a daily shape, and the delay from click to conversion.
+
+Spend reaches the conversion count late.  The arrived exposure of a step is spend convolved with the lag, kept as one
+exponentially weighted mean of the spend rate per lag stage; each mean is divided by its own start-up weight, so that
+a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean of a
+gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
+exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits in the hour's sums and is learned when the
+suspicion has passed, or never.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+Row = NDArray[np.float64]
+
+LAG_TAU_MS = (2_400_000.0, 28_800_000.0, 432_000_000.0)
+"""Mean delays of the three lag stages: 40 minutes, 8 hours, 5 days; a fourth stage has no delay."""
+LAG_EDGE_MS = (300_000, 7_200_000, 86_400_000)
+"""A conversion's lag below the first edge is 'at once'; the edges part the stages."""
+FORGET_MS = 14 * 86_400_000.0
+PRIOR_CONVERSIONS = 6.0
+MIN_CONVERSIONS = 10.0
+
+# The columns of a level row.
+A, B, PEARSON, PEARSON_WEIGHT, HOUR_N, HOUR_X, HOUR_MU, EWMA_1, EWMA_2, EWMA_3, WEIGHT_1, WEIGHT_2, WEIGHT_3 = range(13)
+COLUMNS = 13
+PHI_PRIOR = 1.1
+PHI_PRIOR_WEIGHT = 40.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def arrive(row: Row, cost: float, dt_ms: float, lag: Row) -> float:
+    """Arrived exposure of a step of ``dt_ms`` in which ``cost`` was spent; ``lag`` holds the four stage weights."""
+    exposure = lag[0] * cost
+    for k in range(3):
+        tau = 2_400_000.0 if k == 0 else (28_800_000.0 if k == 1 else 432_000_000.0)
+        keep = math.exp(-dt_ms / tau)
+        row[EWMA_1 + k] = row[EWMA_1 + k] * keep + cost / dt_ms * (1.0 - keep)
+        row[WEIGHT_1 + k] = row[WEIGHT_1 + k] * keep + (1.0 - keep)
+        exposure += lag[1 + k] * row[EWMA_1 + k] / row[WEIGHT_1 + k] * dt_ms
+    return exposure
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def rate(row: Row, pooled: float) -> float:
+    """Conversions per unit of exposure, shrunk to ``pooled`` (0: there is no wider level yet)."""
+    if pooled <= 0.0:
+        return row[A] / row[B] if row[A] >= MIN_CONVERSIONS and row[B] > 0.0 else 0.0
+    return (row[A] + PRIOR_CONVERSIONS) / (row[B] + PRIOR_CONVERSIONS / pooled)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def dispersion(row: Row) -> float:
+    """Variance over mean of hourly counts around their expectation, never below 1."""
+    phi = (row[PEARSON] + PHI_PRIOR * PHI_PRIOR_WEIGHT) / (row[PEARSON_WEIGHT] + PHI_PRIOR_WEIGHT)
+    return max(1.0, phi)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def note(row: Row, n: float, exposure: float, mu: float) -> None:
+    """Put a judged step into the running hour."""
+    row[HOUR_N] += n
+    row[HOUR_X] += exposure
+    row[HOUR_MU] += mu
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def commit(row: Row, elapsed_ms: float) -> None:
+    """Learn the waiting sums: the level always, the dispersion where an expectation stood."""
+    keep = math.exp(-elapsed_ms / FORGET_MS)
+    row[A] = row[A] * keep + row[HOUR_N]
+    row[B] = row[B] * keep + row[HOUR_X]
+    mu = row[HOUR_MU]
+    if mu > 0.0:
+        square = min((row[HOUR_N] - mu) ** 2, 16.0 * mu + 16.0)
+        row[PEARSON] = row[PEARSON] * keep + square
+        row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
+    drop(row)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def drop(row: Row) -> None:
+    """Forget the waiting sums unlearned: they belong to an incident."""
+    row[HOUR_N] = 0.0
+    row[HOUR_X] = 0.0
+    row[HOUR_MU] = 0.0
+
+
+class ConversionLevel(base.Regressor):
+    """Expected conversions given exposure, as one River regressor: the scalar form of the level.
+
+    ``x`` holds ``cost`` (any unit of money spent in the step) and ``dt_ms`` (length of the step, ms); ``y`` is the
+    conversions of the step.  ``predict_one`` is the expected count, 0.0 while fewer than ``MIN_CONVERSIONS`` were
+    seen.  Without observed delays all exposure arrives at once.
+
+    >>> level = ConversionLevel()
+    >>> for _ in range(100):
+    ...     level.learn_one({"cost": 10.0, "dt_ms": 3_600_000}, 2)
+    >>> level.predict_one({"cost": 10.0, "dt_ms": 3_600_000})
+    2.0
+    >>> level.predict_one({"cost": 5.0, "dt_ms": 3_600_000})
+    1.0
+    """
+
+    def __init__(self, lag: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)) -> None:
+        self.lag = lag
+        self._row = np.zeros(COLUMNS)
+
+    def learn_one(self, x: dict[str, Any], y: float) -> None:
+        """Learn ``y`` conversions on the exposure of ``x``."""
+        exposure = arrive(self._row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.lag))
+        note(self._row, float(y), exposure, exposure * rate(self._row, 0.0))
+        commit(self._row, float(x["dt_ms"]))
+
+    def predict_one(self, x: dict[str, Any]) -> float:
+        """Expected conversions of the step; changes nothing."""
+        row = self._row.copy()
+        exposure = arrive(row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.lag))
+        return float(exposure * rate(row, 0.0))
+
+    @property
+    def phi(self) -> float:
+        """Learned variance over mean, at least 1."""
+        return float(dispersion(self._row))

@@ -1,0 +1,68 @@
+"""No conversion at all where there should have been one long ago: the outage timer.
+
+In operational time (expected conversions since the last one) the wait for the first gap of length ``w`` in a Poisson
+stream has mean ``e^w - 1``, so alarming at ``w = ln(1 + gamma)``, ``gamma`` being the conversions expected per
+promised false alarm, keeps the promise exactly.  Overdispersed counts wait longer: with variance ``phi * mu`` the
+chance of none is ``phi ** (-mu / (phi - 1))``, so the clock runs slower by ``log(phi) / (phi - 1)``.  The timer needs
+no fact: ticks drive it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from river.anomaly.base import SupervisedAnomalyDetector
+
+Row = NDArray[np.float64]
+
+# The columns of a timer row.
+WAITED, SINCE_MS, SINCE_MU, RETURNED = range(4)
+COLUMNS = 4
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def run(row: Row, n: float, mu: float, phi: float, from_ms: float) -> float:
+    """Let the timer run over a step; gives the nats waited. A conversion sets it back."""
+    if n > 0.0 or row[WAITED] == 0.0:
+        row[WAITED] = 0.0
+        row[SINCE_MS] = from_ms
+        row[SINCE_MU] = 0.0
+    if n <= 0.0:
+        row[SINCE_MU] += mu
+        row[WAITED] += mu if phi < 1.0001 else mu * math.log(phi) / (phi - 1.0)
+    return float(row[WAITED])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def limit(gamma: float) -> float:
+    """Nats to wait so that one gap in ``gamma`` expected conversions is a false alarm."""
+    return math.log(1.0 + gamma)
+
+
+class OutageTimer(SupervisedAnomalyDetector):
+    """Outage timer of one series in River's shape.
+
+    ``x`` holds ``expected`` (expected conversions of the step) and optionally ``phi``; ``y`` the conversions.
+    ``score_one`` is the wait in log10: 0 right after a conversion, ``log10(1 + gamma)`` at the limit.
+
+    >>> timer = OutageTimer()
+    >>> for _ in range(9):
+    ...     timer.learn_one({"expected": 1.0}, 0)
+    >>> round(timer.score_one({"expected": 1.0}, 0), 2), timer.score_one({"expected": 1.0}, 1)
+    (4.34, 0.0)
+    """
+
+    def __init__(self) -> None:
+        self._row = np.zeros(COLUMNS)
+
+    def learn_one(self, x: dict[str, Any], y: float) -> None:
+        """Take the step."""
+        run(self._row, float(y), float(x["expected"]), float(x.get("phi", 1.0)), 0.0)
+
+    def score_one(self, x: dict[str, Any], y: float) -> float:
+        """The wait after this step, in log10, without taking it."""
+        return float(run(self._row.copy(), float(y), float(x["expected"]), float(x.get("phi", 1.0)), 0.0) / math.log(10.0))
