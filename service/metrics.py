@@ -1,0 +1,82 @@
+"""Metrics in Prometheus' terms: base units in the names, labels from closed sets only, one registry per process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from events.batch import Batch, Kind
+from service.embedded import Reject
+from streams.outcome import Outcome
+
+OTHER = "other"
+MOST_REASONS = 40
+"""A label grows no further than this; a reason beyond it counts as ``other``."""
+
+
+class Metrics:
+    """All metrics of one process, and the observer that moves them."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._reasons: set[str] = set()
+        self.facts = self._counter("adwatch_facts", "Facts taken, by kind.", "kind")
+        self.rejects = self._counter("adwatch_rejects", "Lines or facts refused, by reason.", "reason")
+        self.changes = self._counter("adwatch_alert_changes", "Alert changes decided.", "change", "severity")
+        self.failures = self._counter("adwatch_store_failures", "Alert changes the store did not take at once.")
+        self.newest_tick = self._gauge(
+            "adwatch_newest_tick_timestamp_seconds", "The newest tick processed, in seconds since 1970."
+        )
+        for kind in Kind:
+            self.facts.labels(kind.name.lower())
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when somebody asks."""
+        self._gauge(name, text).set_function(read)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Body and content type of an answer to a scrape."""
+        encode, kind = choose_encoder("text/plain")
+        return encode(self.registry), kind
+
+    def _reason(self, reason: str) -> str:
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            return OTHER
+        self._reasons.add(reason)
+        return reason
+
+    def taken(self, batch: Batch, rejects: list[Reject]) -> None:
+        """Facts were taken and lines refused."""
+        for kind, count in enumerate(np.bincount(batch.kind, minlength=len(Kind))):
+            if count:
+                self.facts.labels(Kind(kind).name.lower()).inc(int(count))
+        for reject in rejects:
+            self.rejects.labels(self._reason(reject.reason)).inc()
+        ticks = batch.at_ms[batch.kind == Kind.TICK]
+        if len(ticks):
+            self.newest_tick.set(int(ticks.max()) / 1000)
+
+    def decided(self, outcome: Outcome) -> None:
+        """The pipeline has judged."""
+        for change in outcome.changes:
+            self.changes.labels(change.change.value, change.severity.value).inc()
+        for refused in outcome.refused:
+            self.rejects.labels(self._reason(refused.reason)).inc()
+
+    def delivery_failed(self, error: str) -> None:
+        """A change could not be handed to the store."""
+        self.failures.inc()
