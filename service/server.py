@@ -14,12 +14,13 @@ from service.errors import PortError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises :class:`PortError` naming host and port."""
+    """A listening socket, so that nobody who has the address is turned away. Raises :class:`PortError` naming host and port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen(128)
     except (OSError, OverflowError) as error:
         sock.close()
         reason = getattr(error, "strerror", None) or str(error)

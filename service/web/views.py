@@ -114,7 +114,7 @@ def evidence(change: AlertChange) -> str:
     """
     if change.evidence >= 9:
         return f"Chance alone does this less than once in a thousand million looks (evidence {change.evidence:.1f})."
-    once_in = format_decimal(round(10 ** max(change.evidence, 0)), locale="en")
+    once_in = format_decimal(float(f"{10 ** max(change.evidence, 0):.0e}"), locale="en")
     return f"Chance alone does this about once in {once_in} looks (evidence {change.evidence:.1f})."
 
 

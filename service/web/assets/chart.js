@@ -10,6 +10,8 @@
   const drawn = document.createElement("div");
   try {
     const spec = await answer.json();
+    spec.width = place.clientWidth - 16;
+    spec.autosize = { type: "fit", contains: "padding" };
     await vegaEmbed(drawn, spec, { ast: true, actions: false, defaultStyle: false, renderer: "canvas",
                                    tooltip: { disableDefaultStyle: true } });
     still.replaceWith(drawn);
