@@ -1,0 +1,202 @@
+"""Histories: NDJSON (plain, gzip, Zstandard), Parquet or standard input, read in log order, in big blocks.
+
+What a file is shows in its first bytes, whatever it is called.  Several files are one history, in the order given.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+import zstandard
+
+from events.batch import Batch, Ints, Keys
+from events.codec import KEPT_RAW_BYTES, MAX_LINE_BYTES, Decoder
+from events.errors import EventsError, Reason
+
+STDIN = "-"
+BLOCK_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+
+
+class Readable(Protocol):
+    """Whatever bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; none at the end."""
+        ...
+
+
+class HistoryError(ValueError):
+    """A history cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedLine:
+    """A line that is no fact, or a fact that could not be used: its file, its line (from 1), why, and its beginning."""
+
+    file: str
+    line: int
+    reason: str
+    detail: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where a batch came from: its file, the bytes taken from it so far, and the text of its lines, if it had any."""
+
+    file: str
+    bytes_read: int
+    first_line: int
+    text: bytes | None
+
+    def raw(self, line: int) -> str:
+        """The beginning of a line of this block, by its number in the file; empty where the file has no lines."""
+        if self.text is None:
+            return ""
+        return as_text(self.text.split(b"\n", line - self.first_line + 1)[line - self.first_line])
+
+
+Rejects = Callable[[RejectedLine], None]
+
+
+def check(paths: Sequence[str]) -> int:
+    """Make sure that all files are there before the first is read; their bytes in all, as they lie on disk.
+
+    Raises :class:`HistoryError`.
+    """
+    total = 0
+    for path in paths:
+        if path != STDIN:
+            with _opened(path):
+                total += Path(path).stat().st_size
+    return total
+
+
+def read(paths: Sequence[str], keys: Keys, *, rejects: Rejects) -> Iterator[tuple[Batch, Ints, Block]]:
+    """Batches over ``keys``, the line (from 1, per file; in Parquet the row) of each of their rows, and their block.
+
+    Lines that are no facts go to ``rejects`` in the order of the file. Raises :class:`HistoryError`.
+    """
+    for path in paths:
+        with _opened(path) as raw:
+            head = _peek(raw)
+            try:
+                if head.startswith(b"PAR1"):
+                    yield from _parquet(path, keys)
+                else:
+                    yield from _ndjson(path, raw, _unpacked(path, raw, head), keys, rejects)
+            except (*_BROKEN, EventsError) as error:
+                raise HistoryError(f"{path}: {_words(error)}") from error
+
+
+def as_text(raw: bytes) -> str:
+    """The beginning of a line as text; what is no UTF-8 shows as a replacement character."""
+    return raw[:KEPT_RAW_BYTES].decode("utf-8", "replace")
+
+
+def _opened(path: str) -> IO[bytes]:
+    try:
+        return open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN)
+    except OSError as error:
+        raise HistoryError(f"{path}: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _peek(raw: IO[bytes]) -> bytes:
+    return raw.peek(4096)[:4096]  # type: ignore[attr-defined,no-any-return]
+
+
+def _unpacked(path: str, raw: IO[bytes], head: bytes) -> Readable:
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+    if b"\0" in head:
+        raise HistoryError(f"{path}: is neither NDJSON (plain, gzip, Zstandard) nor Parquet")
+    return raw
+
+
+def _parquet(path: str, keys: Keys) -> Iterator[tuple[Batch, Ints, Block]]:
+    if path == STDIN:
+        raise HistoryError("-: Parquet cannot be read from standard input; give the file")
+    from events.parquet import read as read_parquet  # Arrow takes long to load, and most histories are NDJSON
+
+    size, rows = Path(path).stat().st_size, 0
+    for batch in read_parquet(Path(path), keys):
+        rows += len(batch)
+        yield batch, _numbered(rows - len(batch), len(batch)), Block(path, size, 0, None)
+    if rows == 0:
+        raise HistoryError(f"{path}: is empty")
+
+
+def _numbered(before: int, count: int) -> Ints:
+    return np.arange(before + 1, before + count + 1)
+
+
+def _ndjson(
+    path: str, raw: IO[bytes], text: Readable, keys: Keys, rejects: Rejects
+) -> Iterator[tuple[Batch, Ints, Block]]:
+    decoder, line = Decoder(keys), 1
+    for lines in whole_lines(text):
+        if isinstance(lines, TooLong):
+            detail = f"the line is longer than {MAX_LINE_BYTES} bytes"
+            rejects(RejectedLine(path, line, Reason.TOO_LONG, detail, as_text(lines.start)))
+            line += 1
+            continue
+        decoded = decoder.decode_block(lines)
+        for one in decoded.rejects:
+            rejects(RejectedLine(path, line + one.line, one.reason, one.detail, as_text(one.raw)))
+        position = raw.tell() if raw.seekable() else 0
+        yield decoded.batch, decoded.line_of + line, Block(path, position, line, lines)
+        line += lines.count(b"\n") + (not lines.endswith(b"\n"))
+    if line == 1:
+        raise HistoryError(f"{path}: is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A line beyond the limit, of which only the start was kept."""
+
+    start: bytes
+
+
+def whole_lines(text: Readable) -> Iterator[bytes | TooLong]:
+    """Cut a stream into blocks that end with a line; a line beyond the limit is read past, not kept.
+
+    >>> import io
+    >>> list(whole_lines(io.BytesIO(b"a\\nb")))
+    [b'a\\n', b'b']
+    """
+    rest = text.read(len(_BOM)).removeprefix(_BOM)
+    while block := text.read(BLOCK_BYTES):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end]
+            rest = block[end:]
+        else:
+            rest += block
+        if len(rest) > MAX_LINE_BYTES:
+            yield TooLong(rest[:KEPT_RAW_BYTES])
+            rest = _after_line(text)
+    if rest:
+        yield rest
+
+
+def _after_line(text: Readable) -> bytes:
+    while block := text.read(BLOCK_BYTES):
+        end = block.find(b"\n") + 1
+        if end:
+            return block[end:]
+    return b""
