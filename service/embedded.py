@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from alerts.change import AlertChange
 from events.batch import Batch, Kind
+from events.codec import Decoded, Decoder, Reject
 from service.errors import StoreError
 from service.journal import Journal
 from streams.outcome import Outcome
@@ -26,7 +27,7 @@ SHOWN_REJECTS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
+class NotTaken:
     """A line that was not taken: its number from 1, the reason from a closed set, and words."""
 
     line: int
@@ -40,27 +41,13 @@ class Taken:
 
     accepted: int = 0
     rejected: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-
-    def refuse(self, rejects: Iterable[Reject]) -> None:
-        """Count ``rejects`` and keep the first of them."""
-        for reject in rejects:
-            self.rejected += 1
-            if len(self.rejects) < SHOWN_REJECTS:
-                self.rejects.append(reject)
-
-
-class Decode(Protocol):
-    """NDJSON to a batch: the line number of each row, and the lines that are not facts."""
-
-    def __call__(self, lines: bytes) -> tuple[Batch, list[int], list[Reject]]:
-        """Rows in the order of the lines."""
+    rejects: list[NotTaken] = field(default_factory=list)
 
 
 class Observer(Protocol):
     """Is told what happens; implemented by metrics and logs."""
 
-    def taken(self, batch: Batch, rejects: list[Reject]) -> None:
+    def taken(self, batch: Batch, rejects: Sequence[Reject]) -> None:
         """Facts were taken and lines refused."""
 
     def decided(self, outcome: Outcome) -> None:
@@ -77,7 +64,6 @@ class Embedded:
         self,
         settings: DetectionSettings,
         journal: Journal,
-        decode: Decode,
         deliver: Callable[[AlertChange], None],
         observer: Observer,
     ) -> None:
@@ -85,7 +71,7 @@ class Embedded:
         self.pipeline = Pipeline(settings)
         self.newest_tick_ms: int | None = None
         self._settings = settings
-        self._decode = decode
+        self._decoder = Decoder()
         self._deliver = deliver
         self._observer = observer
         self._lock = threading.Lock()
@@ -98,7 +84,7 @@ class Embedded:
             position = self._load_snapshot()
             facts = 0
             for lines in self.journal.read_from(position):
-                batch, _, _ = self._decode(lines)
+                batch = self._decoder.decode_block(lines).batch
                 facts += len(batch)
                 self._feed(batch)
                 self._hand_on()
@@ -109,19 +95,15 @@ class Embedded:
 
         Raises :class:`StoreError` when the disk refuses; nothing was taken then.
         """
-        taken = Taken()
         with self._lock:
-            batch, line_of, rejects = self._decode(lines)
+            decoded = self._decoder.decode_block(lines)
             self._hand_on()
-            self.journal.append(_kept(lines, rejects))
-            outcome = self._feed(batch)
-            refused = [Reject(line_of[one.row], one.reason, one.detail) for one in outcome.refused]
-            self._observer.taken(batch, rejects)
+            self.journal.append(_kept(lines, decoded.rejects))
+            self._observer.taken(decoded.batch, decoded.rejects)
+            outcome = self._feed(decoded.batch)
             self._hand_on(patient=True)
             self._snapshot_when_due()
-        taken.refuse(sorted([*rejects, *refused], key=lambda reject: reject.line))
-        taken.accepted = len(batch) - len(refused)
-        return taken
+        return _told(decoded, outcome)
 
     def tick(self, at_ms: int) -> None:
         """Write the time into the log, as a fact like any other."""
@@ -178,10 +160,18 @@ class Embedded:
         self._snapshot_at = self.journal.position
 
 
-def _kept(lines: bytes, rejects: list[Reject]) -> bytes:
+def _kept(lines: bytes, rejects: Sequence[Reject]) -> bytes:
     """``lines`` without the rejected ones, ending in a newline."""
     bad = {reject.line for reject in rejects}
     if not bad:
         return lines if not lines or lines.endswith(b"\n") else lines + b"\n"
-    kept = [line for number, line in enumerate(lines.split(b"\n"), 1) if number not in bad and line.strip()]
+    kept = [line for number, line in enumerate(lines.split(b"\n")) if number not in bad and line.strip()]
     return b"".join(line + b"\n" for line in kept)
+
+
+def _told(decoded: Decoded, outcome: Outcome) -> Taken:
+    """What the sender hears: both the codec's and the pipeline's refusals, by line."""
+    refused = [NotTaken(one.line + 1, one.reason, one.detail) for one in decoded.rejects]
+    refused += [NotTaken(int(decoded.line_of[one.row]) + 1, one.reason, one.detail) for one in outcome.refused]
+    refused.sort(key=lambda one: one.line)
+    return Taken(len(decoded.batch) - len(outcome.refused), len(refused), refused[:SHOWN_REJECTS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from events.batch import Batch, Kind
-from service.embedded import Reject
+from events.codec import Reject
 from streams.outcome import Outcome
 
 OTHER = "other"
@@ -59,7 +59,7 @@ class Metrics:
         self._reasons.add(reason)
         return reason
 
-    def taken(self, batch: Batch, rejects: list[Reject]) -> None:
+    def taken(self, batch: Batch, rejects: Sequence[Reject]) -> None:
         """Facts were taken and lines refused."""
         for kind, count in enumerate(np.bincount(batch.kind, minlength=len(Kind))):
             if count:

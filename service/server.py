@@ -14,7 +14,7 @@ from service.errors import PortError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that nobody who has the address is turned away. Raises :class:`PortError` naming host and port."""
+    """A listening socket: from here on nobody is turned away. Raises :class:`PortError` naming host and port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

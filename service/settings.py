@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.errors import SettingsError
+from streams.kafka_settings import KafkaSettings
 from streams.settings import DetectionSettings
 
 PREFIX = "ADWATCH_"
@@ -43,7 +44,8 @@ class StoreSettings(BaseModel):
         default=None, description="SQLAlchemy URL; default: adwatch.sqlite beside the settings file."
     )
     directory: Path | None = Field(
-        default=None, description="Journal and snapshots of `adwatch run`; default: adwatch-store beside the settings file."
+        default=None,
+        description="Journal and snapshots of `adwatch run`; default: adwatch-store beside the settings file.",
     )
 
 
@@ -60,6 +62,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     detection: DetectionSettings = DetectionSettings()
+    kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
