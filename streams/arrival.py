@@ -1,0 +1,169 @@
+"""Taking facts in: between two ticks they commute, so one pass in log order decides each fact by itself.
+
+A fact is refused when it is far ahead of the last tick, older than the horizon in which ids are remembered, in a
+currency other than its account's, or a repeat.  A late one (its pane is already closed) is counted and still summed.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.ids import HOUR_MS, seen
+from streams.panes import BASKETS, CLICKS, CONVERSIONS, COST, IMPRESSIONS, LOG_BASKETS, PANE_MS, VALUE, Waiting
+
+Ints = NDArray[np.int64]
+
+DELIVERY, CONVERSION, WATERMARK = 0, 1, 7
+AHEAD_MS = 600_000
+"""A fact further ahead of the last tick than this does not move its source's watermark."""
+PRIMARY, FOREIGN = 1, 2
+
+
+class Taken(IntEnum):
+    """What became of a fact."""
+
+    ACCEPTED = 0
+    LATE = 1
+    DUPLICATE = 2
+    REPEATED = 3
+    FUTURE = 4
+    TOO_OLD = 5
+    CURRENCY = 6
+    OTHER = 7
+
+
+class Facts(NamedTuple):
+    """The columns of a batch that sums are made of."""
+
+    kind: NDArray[np.uint8]
+    at_ms: Ints
+    key: NDArray[np.int32]
+    id_hash: NDArray[np.uint64]
+    cost_micros: Ints
+    impressions: Ints
+    clicks: Ints
+    conversions: Ints
+    value_micros: Ints
+    lag_ms: Ints
+    fenced: NDArray[np.bool_]
+
+
+class Places(NamedTuple):
+    """Where the facts of a key go: its leaf series and source (-1: none), its account, and its flags."""
+
+    leaf: Ints
+    source: Ints
+    account: Ints
+    flags: Ints
+
+
+class Bounds(NamedTuple):
+    """The last tick (-1: none yet) and how far around it facts are taken."""
+
+    tick_ms: int
+    horizon_ms: int
+    future_ms: int
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def refusal(at_ms: int, flags: int, bounds: Bounds) -> int:
+    """Why a fact of this time and currency cannot be used, or ``ACCEPTED``."""
+    if flags & FOREIGN:
+        return 6
+    if bounds.tick_ms >= 0 and at_ms > bounds.tick_ms + bounds.future_ms:
+        return 4
+    if bounds.tick_ms >= 0 and at_ms < bounds.tick_ms - bounds.horizon_ms:
+        return 5
+    return 0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def move(newest_ms: Ints, source: int, at_ms: int, tick_ms: int) -> None:
+    """Let a fact move its source's newest time."""
+    if source >= 0 and at_ms > newest_ms[source] and (tick_ms < 0 or at_ms <= tick_ms + AHEAD_MS):
+        newest_ms[source] = at_ms
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _stage(lag_ms: int) -> int:
+    if lag_ms < 300_000:
+        return 0
+    if lag_ms < 7_200_000:
+        return 1
+    return 2 if lag_ms < 86_400_000 else 3
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sum(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
+    sums[:] = 0
+    if facts.kind[i] == DELIVERY:
+        sums[COST] = facts.cost_micros[i]
+        sums[IMPRESSIONS] = facts.impressions[i]
+        sums[CLICKS] = facts.clicks[i]
+    elif primary:
+        count = facts.conversions[i]
+        value = facts.value_micros[i]
+        sums[CONVERSIONS] = count
+        sums[VALUE] = value
+        if value > 0 and count > 0:
+            sums[BASKETS] = count
+            sums[LOG_BASKETS] = np.int64(np.rint(np.log(value / count) * count))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def take(
+    facts: Facts,
+    low: int,
+    high: int,
+    places: Places,
+    bounds: Bounds,
+    source_times: tuple[Ints, Ints, Ints],
+    lags: Ints,
+    hashes: NDArray[np.uint64],
+    hours: Ints,
+    used: Ints,
+    waiting: Waiting,
+    total: Ints,
+    taken: NDArray[np.uint8],
+) -> None:
+    """Take rows ``low`` to ``high``; ``taken[row]`` tells what became of each. ``source_times``: newest, declared, watermark."""
+    oldest = (bounds.tick_ms - bounds.horizon_ms) // HOUR_MS - 1
+    for i in range(low, high):
+        kind = facts.kind[i]
+        key = facts.key[i]
+        if kind != DELIVERY and kind != CONVERSION and kind != WATERMARK:
+            taken[i] = 3 if facts.fenced[i] else 7
+            continue
+        if facts.fenced[i]:
+            taken[i] = 3
+            continue
+        at_ms = facts.at_ms[i]
+        verdict = refusal(at_ms, places.flags[key], bounds)
+        source = places.source[key]
+        if kind == WATERMARK:
+            taken[i] = 4 if verdict == 4 else 0
+            if verdict != 4:
+                source_times[1][source] = max(source_times[1][source], at_ms)
+            continue
+        if verdict == 0 and seen(hashes, hours, used, facts.id_hash[i], at_ms // HOUR_MS, oldest):
+            verdict = 2
+        taken[i] = verdict
+        if verdict != 0:
+            continue
+        move(source_times[0], source, at_ms, bounds.tick_ms)
+        minute = at_ms // PANE_MS
+        if (minute + 1) * PANE_MS <= source_times[2][source]:
+            taken[i] = 1
+        row = waiting.size[0]
+        waiting.size[0] = row + 1
+        waiting.series[row] = places.leaf[key]
+        waiting.minute[row] = minute
+        _sum(waiting.sums[row], facts, i, places.flags[key] & PRIMARY != 0)
+        total[places.leaf[key]] += waiting.sums[row]
+        if kind == CONVERSION and facts.lag_ms[i] >= 0 and places.flags[key] & PRIMARY != 0:
+            lags[places.account[key], _stage(facts.lag_ms[i])] += 1

@@ -1,0 +1,171 @@
+"""What wants attention at a tick becomes changes of alerts; the columns are told which scopes are in an incident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+
+
+from alerts.change import AlertChange
+from alerts.life import Life
+from alerts.signal import Name, Signal
+from detectors import basket, deficit, level
+from streams import judge
+from streams.panes import COST
+from streams.series import ACCOUNT, MODE_CPA, MODE_OUTAGE, MODE_ROAS, Registry
+from streams.verdict import DAY, Verdicts
+
+LONGEST_MS = 7 * 86_400_000
+"""After so long a new level is believed to be the normal one."""
+RELEARN = 0.05
+QUIET_STATUS = ("learning", "paused", "ended")
+BACK = "Back to normal: no action needed."
+NO_SPEND = "Nothing was spent here for 24 hours: closed without a verdict."
+NEW_LEVEL = "Has lasted a week: taken as the new normal level from now on."
+
+
+class Attention:
+    """Opens, reviews and resolves alerts on the rows that judging found."""
+
+    def __init__(self, registry: Registry, life: Life, statuses: dict[tuple[str, str, str], str]) -> None:
+        self._registry = registry
+        self._life = life
+        self._verdicts = Verdicts(registry)
+        self._statuses = statuses
+
+    def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
+        """Every change that the row ``s`` gives rise to at this tick."""
+        changes: list[AlertChange] = []
+        if reason & judge.CALM_COUNT:
+            changes += self._end_count(s, tick_ms, BACK)
+        if reason & judge.CALM_BASKET:
+            changes += self._end_baskets(s, tick_ms, BACK)
+        if reason & judge.REVIEW:
+            changes += self._review(s, tick_ms)
+        if reason & (judge.CPA | judge.OUTAGE):
+            changes += self._open_count(s, reason, tick_ms)
+        if reason & judge.ROAS:
+            changes += self._open_baskets(s, tick_ms)
+        return changes
+
+    def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
+        onset_ms = self._verdicts.onset_ms(s, reason)
+        in_alert = bool(self._registry.series["mode"][s] & judge.BLIND)
+        t = s if in_alert else self._verdicts.place(s, onset_ms)
+        name = self._verdicts.name(t, reason, onset_ms)
+        signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
+        evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
+        if self._life.is_open(name, signal.scope) or (not in_alert and self._known_above(t, judge.BLIND)):
+            self._reset(s)
+            return []
+        change = self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal))
+        self._registry.series["mode"][t] |= MODE_OUTAGE if name is Name.TRACKING_OUTAGE else MODE_CPA
+        self._registry.series["ratio"][t] = min(max(signal.ratio, 1.4), 20.0)
+        self._registry.series["deficit"][t, deficit.RECOVERY] = 0.0
+        self._clear_around(t, s)
+        return [change]
+
+    def _open_baskets(self, s: int, tick_ms: int) -> list[AlertChange]:
+        t = self._verdicts.basket_place(s)
+        onset_ms = self._verdicts.basket_onset_ms(s)
+        signal = self._verdicts.basket_signal(s, tick_ms, onset_ms)
+        if t != s:
+            here = self._verdicts.basket_signal(t, tick_ms, onset_ms)
+            signal = replace(here, evidence=max(here.evidence, signal.evidence))
+        if self._life.is_open(signal.name, signal.scope) or self._known_above(t, MODE_ROAS):
+            basket.reset(self._registry.series["basket"][s])
+            return []
+        change = self._life.open(signal, self._muted(signal))
+        self._registry.series["mode"][t] |= MODE_ROAS
+        for row in {s, t, *self._above(t), *self._below(t)}:
+            basket.reset(self._registry.series["basket"][row])
+            basket.drop(self._registry.series["basket"][row])
+        return [change]
+
+    def _muted(self, signal: Signal) -> str | None:
+        if signal.name == Name.TRACKING_OUTAGE or signal.source is None or signal.campaign is None:
+            return None
+        status = self._statuses.get((signal.account, signal.source, signal.campaign))
+        return f"the campaign is {status}" if status in QUIET_STATUS else None
+
+    def _review(self, s: int, tick_ms: int) -> list[AlertChange]:
+        changes = []
+        for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE, Name.ROAS_DROP):
+            opened_ms = self._life.opened_ms(name, tuple(self._registry.scope(s)))
+            if opened_ms is None:
+                continue
+            why = self._spent(s, opened_ms, tick_ms)
+            if why is not None:
+                changes += self._end_baskets(s, tick_ms, why) if name is Name.ROAS_DROP else self._end_count(s, tick_ms, why)
+                continue
+            change = self._life.review(self._figures(name, s, tick_ms))
+            changes += [] if change is None else [change]
+        return changes
+
+    def _spent(self, s: int, opened_ms: int, tick_ms: int) -> str | None:
+        if tick_ms - opened_ms >= LONGEST_MS:
+            self._registry.series["learned"][s, level.A] *= RELEARN
+            self._registry.series["learned"][s, level.B] *= RELEARN
+            return NEW_LEVEL
+        return NO_SPEND if self._registry.windows[DAY, s, COST] == 0 and not self._registry.series["unassigned"][s] else None
+
+    def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
+        """The open alert's figures as they stand, over the last three hours or since it opened."""
+        opened_ms = self._life.opened_ms(name, tuple(self._registry.scope(s)))
+        from_ms = max(opened_ms or 0, tick_ms - 3 * judge.HOUR_MS)
+        if name is Name.ROAS_DROP:
+            return self._verdicts.basket_signal(s, tick_ms, from_ms)
+        return self._verdicts.count_signal(name, s, tick_ms, from_ms)
+
+    def _end_count(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
+        changes = []
+        for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE):
+            if self._life.is_open(name, tuple(self._registry.scope(s))):
+                changes.append(self._life.resolve(self._figures(name, s, tick_ms), why))
+        self._registry.series["mode"][s] &= ~judge.BLIND
+        self._clear_around(s, s)
+        self._reset(s)
+        return changes
+
+    def _end_baskets(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
+        changes = []
+        if self._life.is_open(Name.ROAS_DROP, tuple(self._registry.scope(s))):
+            changes.append(self._life.resolve(self._figures(Name.ROAS_DROP, s, tick_ms), why))
+        self._registry.series["mode"][s] &= ~MODE_ROAS
+        basket.reset(self._registry.series["basket"][s])
+        return changes
+
+    def _known_above(self, s: int, modes: int) -> bool:
+        return any(self._registry.series["mode"][row] & modes for row in (s, *self._above(s)))
+
+    def _above(self, s: int) -> list[int]:
+        parent = self._registry.series["parent"]
+        rows: list[int] = []
+        up = int(parent[s])
+        while up != -1:
+            rows.append(up)
+            up = int(parent[up])
+        return rows
+
+    def _below(self, s: int) -> list[int]:
+        children = self._verdicts.children(s)
+        return children + ([c for child in children for c in self._verdicts.children(child)] if self._kind(s) == ACCOUNT else [])
+
+    def _kind(self, s: int) -> int:
+        return int(self._registry.series["level"][s])
+
+    def _clear_around(self, t: int, s: int) -> None:
+        """Evidence that this incident explains is spent; what it brought is not learned."""
+        for row in (*self._above(t), *self._below(t), *(() if s == t else (s,))):
+            if not self._registry.series["mode"][row] & judge.BLIND:
+                self._reset(row)
+        level.drop(self._registry.series["learned"][t])
+
+    def _reset(self, row: int) -> None:
+        series = self._registry.series
+        deficit.reset(series["deficit"][row])
+        series["timer"][row] = 0.0
+        series["hot"][row] = 0
+        level.drop(series["learned"][row])
+
+

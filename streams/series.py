@@ -1,0 +1,156 @@
+"""Which series there are: campaigns under sources under accounts, each with a row in the columns of state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from detectors import basket, deficit, level, outage
+from events.batch import Key
+from streams.columns import Columns, Spec
+from streams.panes import MEASURES, NONE, WINDOWS_MIN
+
+LEAF, SOURCE, ACCOUNT = range(3)
+HOURS = 48
+HISTORY = 4
+"""Hourly history per series: conversions, expected conversions, cost, value."""
+MODE_CPA, MODE_OUTAGE, MODE_ROAS = 1, 2, 4
+
+
+class Scope(NamedTuple):
+    """What an alert speaks of; ``None`` where it is wider."""
+
+    account: str
+    source: str | None = None
+    campaign: str | None = None
+
+
+SERIES: Spec = {
+    "parent": (np.int64, (), NONE),
+    "source": (np.int64, (), NONE),
+    "account": (np.int64, (), NONE),
+    "level": (np.int64, (), LEAF),
+    "unassigned": (np.int64, (), 0),
+    "step": (np.int64, (MEASURES,), 0),
+    "total": (np.int64, (MEASURES,), 0),
+    "latest": (np.int64, (), NONE),
+    "learned": (np.float64, (level.COLUMNS,), 0.0),
+    "deficit": (np.float64, (deficit.COLUMNS,), 0.0),
+    "timer": (np.float64, (outage.COLUMNS,), 0.0),
+    "basket": (np.float64, (basket.COLUMNS,), 0.0),
+    "mode": (np.int64, (), 0),
+    "hot": (np.int64, (), 0),
+    "ratio": (np.float64, (), 2.0),
+    "recovered": (np.float64, (), 0.0),
+    "pooled": (np.float64, (), 0.0),
+    "phi": (np.float64, (), 1.5),
+    "certainty": (np.float64, (), 0.0),
+    "steps_a_day": (np.float64, (), 0.0),
+    "rate_a_day": (np.float64, (), 0.0),
+    "history": (np.float64, (HOURS, HISTORY), 0.0),
+    "history_hour": (np.int64, (), NONE),
+    "exposure": (np.float64, (), 0.0),
+    "count": (np.float64, (), 0.0),
+    "expected": (np.float64, (), 0.0),
+    "baskets": (np.float64, (), 0.0),
+    "basket_off": (np.float64, (), 0.0),
+}
+SOURCES: Spec = {
+    "series": (np.int64, (), NONE),
+    "account": (np.int64, (), NONE),
+    "newest_ms": (np.int64, (), NONE),
+    "declared_ms": (np.int64, (), NONE),
+    "watermark_ms": (np.int64, (), NONE),
+    "judged_ms": (np.int64, (), NONE),
+    "first_ms": (np.int64, (), NONE),
+    "learned_ms": (np.int64, (), NONE),
+    "dt_ms": (np.float64, (), 0.0),
+    "head": (np.int64, (), NONE),
+    "tail": (np.int64, (), NONE),
+    "first": (np.int64, (len(WINDOWS_MIN),), NONE),
+}
+ACCOUNTS: Spec = {
+    "series": (np.int64, (), NONE),
+    "season_n": (np.float64, (24,), 0.0),
+    "season_mu": (np.float64, (24,), 0.0),
+    "lags": (np.int64, (4,), 0),
+    "lag": (np.float64, (4,), 0.0),
+    "watermark_ms": (np.int64, (), NONE),
+    "learned_ms": (np.int64, (), NONE),
+    "dt_ms": (np.float64, (), 0.0),
+    "streams": (np.float64, (), 1.0),
+}
+
+
+class Registry:
+    """The tables of series, sources and accounts, and the way from a key to its series."""
+
+    def __init__(self) -> None:
+        self.series = Columns(SERIES)
+        self.sources = Columns(SOURCES)
+        self.accounts = Columns(ACCOUNTS)
+        self.windows = np.zeros((len(WINDOWS_MIN), 64, MEASURES), np.int64)
+        self.scopes: list[tuple[str, str | None, str | None]] = []
+        self.currencies: list[str | None] = []
+        self._leaves: dict[tuple[str, str, str | None], int] = {}
+        self._sources: dict[tuple[str, str], int] = {}
+        self._accounts: dict[str, int] = {}
+
+    def account(self, name: str) -> int:
+        """The account's number, new or known."""
+        found = self._accounts.get(name)
+        if found is None:
+            found = self._accounts[name] = self.accounts.add()
+            self.currencies.append(None)
+            self.accounts["lag"][found, 0] = 1.0
+            self.accounts["series"][found] = self._series(Scope(name), ACCOUNT, NONE, NONE, found)
+        return found
+
+    def source(self, account: str, name: str) -> int:
+        """The source's number, new or known."""
+        found = self._sources.get((account, name))
+        if found is None:
+            owner = self.account(account)
+            found = self._sources[account, name] = self.sources.add()
+            self.sources["account"][found] = owner
+            parent = int(self.accounts["series"][owner])
+            self.sources["series"][found] = self._series(Scope(account, name), SOURCE, parent, found, owner)
+        return found
+
+    def leaf(self, key: Key) -> int:
+        """The series that facts of ``key`` are summed in."""
+        assert key.source is not None
+        found = self._leaves.get((key.account, key.source, key.campaign))
+        if found is None:
+            source = self.source(key.account, key.source)
+            owner = int(self.sources["account"][source])
+            parent = int(self.sources["series"][source])
+            found = self._series(Scope(key.account, key.source, key.campaign), LEAF, parent, source, owner)
+            self.series["unassigned"][found] = key.campaign is None
+            self._leaves[key.account, key.source, key.campaign] = found
+        return found
+
+    def scope(self, series: int) -> Scope:
+        """What the series speaks of."""
+        return Scope(*self.scopes[series])
+
+    def _series(self, scope: Scope, kind: int, parent: int, source: int, account: int) -> int:
+        row = self.series.add()
+        for name, number in (("parent", parent), ("source", source), ("account", account), ("level", kind)):
+            self.series[name][row] = number
+        self.scopes.append(tuple(scope))
+        if row >= self.windows.shape[1]:
+            self.windows = np.concatenate([self.windows, np.zeros_like(self.windows)], axis=1)
+        return row
+
+    def index(self) -> None:
+        """Rebuild the ways from keys to rows after the columns were restored."""
+        for row, (account, source, campaign) in enumerate(self.scopes):
+            kind = self.series["level"][row]
+            if kind == ACCOUNT:
+                self._accounts[account] = int(self.series["account"][row])
+            elif kind == SOURCE and source is not None:
+                self._sources[account, source] = int(self.series["source"][row])
+            elif source is not None:
+                self._leaves[account, source, campaign] = row

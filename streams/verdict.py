@@ -1,0 +1,259 @@
+"""From a series that wants attention to a signal: which scope explains it, what is it called, what does it cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.change import Point, rfc3339
+from alerts.signal import Name, Signal
+from detectors import basket, deficit, outage
+from streams import judge
+from streams.panes import COST
+from streams.series import ACCOUNT, HOURS, LEAF, MODE_ROAS, Registry
+
+HOUR_MS = 3_600_000
+DAY = 2
+"""The 24-hour window among the rolling windows."""
+EXPLAINED = 0.75
+"""A scope below that accounts for this share of the shortfall is the one to name."""
+WIDESPREAD_Z = 3.0
+"""Standard deviations that the rest of a scope must miss for the alert to go up to it."""
+SILENT = 0.12
+"""Observed over expected at which a shortfall is called an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Conversions seen and expected in a series since an onset, and what was spent, from its hourly history."""
+
+    seen: float
+    expected: float
+    cost_micros: float
+    value_micros: float
+    hours: float
+
+    @property
+    def missing(self) -> float:
+        """Expected and not seen."""
+        return self.expected - self.seen
+
+
+class Verdicts:
+    """Reads a registry's columns; changes nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def onset_ms(self, s: int, reason: int) -> int:
+        """Where the shortfall that the tests of ``s`` see began."""
+        series = self._registry.series
+        if reason & judge.OUTAGE and not reason & judge.CPA:
+            return int(series["timer"][s, outage.SINCE_MS])
+        row = series["deficit"][s]
+        return int(row[deficit.FIRST + deficit.best(row) * deficit.PER_RATIO + deficit.ONSET])
+
+    def end_ms(self, s: int) -> int:
+        """Up to where the series has been judged."""
+        registry = self._registry
+        if registry.series["level"][s] == ACCOUNT:
+            return int(registry.accounts["watermark_ms"][registry.series["account"][s]])
+        return int(registry.sources["watermark_ms"][registry.series["source"][s]])
+
+    def children(self, s: int) -> list[int]:
+        """The series directly below."""
+        return [int(c) for c in np.flatnonzero(self._registry.series["parent"] == s)]
+
+    def place(self, s: int, onset_ms: int) -> int:
+        """The scope to name: down to the part that explains it, or up where the rest misses as much."""
+        s = self._descend(s, onset_ms)
+        return self._climb(s, onset_ms)
+
+    def _descend(self, s: int, onset_ms: int) -> int:
+        while self._registry.series["level"][s] != LEAF:
+            whole = self.since(s, onset_ms)
+            parts = [(self.since(c, onset_ms).missing, -c) for c in self.children(s)]
+            most, child = max(parts)
+            if whole.missing <= 0.0 or most < EXPLAINED * whole.missing or self._leads_nowhere(-child):
+                break
+            s = -child
+        return s
+
+    def _leads_nowhere(self, s: int) -> bool:
+        return bool(self._registry.series["unassigned"][s])
+
+    def _climb(self, s: int, onset_ms: int) -> int:
+        series = self._registry.series
+        while series["parent"][s] != -1:
+            up = int(series["parent"][s])
+            mine, whole = self.since(s, onset_ms), self.since(up, onset_ms)
+            seen, expected = whole.seen - mine.seen, whole.expected - mine.expected
+            phi = float(series["phi"][up])
+            ratio = mine.seen / mine.expected if mine.expected > 0.0 else 1.0
+            if expected <= 0.0 or expected - seen < WIDESPREAD_Z * math.sqrt(phi * expected) or seen / expected > (1.0 + ratio) / 2.0:
+                break
+            s = up
+        return s
+
+    def since(self, s: int, onset_ms: int) -> Shortfall:
+        """Sums of the hourly history from the hour of the onset on."""
+        last = self.end_ms(s) - 1
+        first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
+        sums = np.zeros(4)
+        for hour in range(first_hour, last // HOUR_MS + 1):
+            sums += self._hour(s, hour)
+        hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
+        return Shortfall(float(sums[0]), float(sums[1]), float(sums[2]), float(sums[3]), hours)
+
+    def _hour(self, s: int, hour: int) -> NDArray[np.float64]:
+        series = self._registry.series
+        newest = int(series["history_hour"][s])
+        if newest < 0 or hour > newest or hour <= newest - HOURS:
+            return np.zeros(4)
+        return np.asarray(series["history"][s, hour % HOURS])
+
+    def name(self, s: int, reason: int, onset_ms: int) -> Name:
+        """Outage or dear conversions: nothing (or next to nothing) arrives, or a whole source or account misses alike."""
+        lost = self.since(s, onset_ms)
+        if reason & judge.OUTAGE or lost.seen <= SILENT * lost.expected:
+            return Name.TRACKING_OUTAGE
+        return Name.TRACKING_OUTAGE if self._registry.series["level"][s] != LEAF and self._alike(s, onset_ms) else Name.CPA_SPIKE
+
+    def _alike(self, s: int, onset_ms: int) -> bool:
+        """Whether at least two parts miss, and all that can be told apart miss about the same share."""
+        parts = [self.since(c, onset_ms) for c in self.children(s)]
+        telling = [part for part in parts if part.expected >= 5.0]
+        return len(telling) >= 2 and all(part.seen <= 0.8 * part.expected for part in telling)
+
+    def count_signal(self, name: Name, s: int, at_ms: int, onset_ms: int) -> Signal:
+        """The signal of a shortfall of conversions since ``onset_ms``."""
+        lost = self.since(s, onset_ms)
+        spread = 2.0 * math.sqrt(float(self._registry.series["phi"][s]) * max(lost.expected, 1e-9))
+        few, many = max(lost.expected - spread, 0.0), lost.expected + spread
+        if name is Name.TRACKING_OUTAGE:
+            figures = (lost.seen, lost.expected, few, many)
+        else:
+            cost = lost.cost_micros / 1e6
+            figures = tuple(_over(cost, count) for count in (lost.seen, lost.expected, many, few))  # type: ignore[assignment]
+        ratio = lost.expected / max(lost.seen, 0.1)
+        share_lost = max(0.0, 1.0 - lost.seen / lost.expected) if lost.expected > 0.0 else 0.0
+        loss = round(lost.cost_micros / lost.hours * share_lost)
+        measure = "conversions" if name is Name.TRACKING_OUTAGE else "cpa"
+        return self._signal(name, s, at_ms, onset_ms, measure, figures, self._count_evidence(s), ratio, loss)
+
+    def _count_evidence(self, s: int) -> float:
+        series = self._registry.series
+        r = deficit.evidence(series["deficit"][s])
+        return max(math.log10(1.0 + r), float(series["timer"][s, outage.WAITED]) / math.log(10.0))
+
+    def basket_onset_ms(self, s: int) -> int:
+        """Where the baskets of ``s`` began to be small."""
+        row = self._registry.series["basket"][s]
+        return int(row[basket.FIRST + basket.best(row) * basket.PER_RATIO + basket.ONSET])
+
+    def basket_place(self, s: int) -> int:
+        """Down to the part whose own baskets explain the drop."""
+        series = self._registry.series
+        while series["level"][s] != LEAF:
+            parts = [(self._basket_missing(c), -c) for c in self.children(s)]
+            most, child = max(parts)
+            if most < EXPLAINED * sum(max(part, 0.0) for part, _ in parts) or most <= 0.0:
+                break
+            s = -child
+        return s
+
+    def _basket_missing(self, s: int) -> float:
+        row = self._registry.series["basket"][s]
+        cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
+        return float(cell[basket.SINCE_K] * row[basket.MEAN] - cell[basket.SINCE_TOTAL]) if cell[basket.CUSUM] > 0.0 else 0.0
+
+    def basket_signal(self, s: int, at_ms: int, onset_ms: int) -> Signal:
+        """The signal of a drop of return on ad spend since ``onset_ms`` that comes from the value of baskets."""
+        row = self._registry.series["basket"][s]
+        cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
+        k = max(float(cell[basket.SINCE_K]), 1e-9)
+        shift = float(cell[basket.SINCE_TOTAL]) / k - float(row[basket.MEAN]) if cell[basket.CUSUM] > 0.0 else 0.0
+        lost = self.since(s, onset_ms)
+        observed = _over(lost.value_micros, lost.cost_micros)
+        expected = None if observed is None else observed * math.exp(-shift)
+        spread = 2.0 * math.sqrt(basket.spread(row) / max(k, 1.0))
+        low, high = (None, None) if expected is None else (expected * math.exp(-spread), expected * math.exp(spread))
+        loss = round(lost.value_micros / lost.hours * (math.exp(-shift) - 1.0)) if shift < 0.0 else 0
+        evidence = math.log10(1.0 + basket.evidence(row))
+        return self._signal(Name.ROAS_DROP, s, at_ms, onset_ms, "roas", (observed, expected, low, high), evidence, math.exp(-shift), loss)
+
+    def _signal(
+        self,
+        name: Name,
+        s: int,
+        at_ms: int,
+        onset_ms: int,
+        measure: str,
+        figures: tuple[float | None, ...],
+        evidence: float,
+        ratio: float,
+        loss: int,
+    ) -> Signal:
+        registry = self._registry
+        scope = registry.scope(s)
+        account = int(registry.series["account"][s])
+        spend = float(registry.windows[DAY, registry.accounts["series"][account], COST])
+        own = float(registry.windows[DAY, s, COST])
+        observed, expected, low, high = (None if x is None else float(f"{x:.6g}") for x in figures)
+        return Signal(
+            name=name,
+            account=scope.account,
+            source=scope.source,
+            campaign=scope.campaign,
+            at_ms=at_ms,
+            onset_ms=onset_ms,
+            until_ms=self.end_ms(s),
+            measure=measure,
+            observed=observed,
+            expected=expected,
+            low=low,
+            high=high,
+            evidence=evidence,
+            ratio=ratio,
+            loss_micros=loss,
+            share=own / spend if spend > 0.0 else 0.0,
+            currency=registry.currencies[account],
+            history=self._history(s, measure),
+        )
+
+    def _history(self, s: int, measure: str) -> tuple[Point, ...]:
+        last = (self.end_ms(s) - 1) // HOUR_MS
+        return tuple(self._point(s, hour, measure) for hour in range(last - HOURS + 1, last + 1))
+
+    def _point(self, s: int, hour: int, measure: str) -> Point:
+        n, mu, cost, value = (float(x) for x in self._hour(s, hour))
+        spread = 2.0 * math.sqrt(float(self._registry.series["phi"][s]) * max(mu, 1e-9))
+        few, many = max(mu - spread, 0.0), mu + spread
+        if measure == "conversions":
+            figures: tuple[float | None, ...] = (n, mu or None, few if mu else None, many if mu else None)
+        elif measure == "cpa":
+            cost /= 1e6
+            figures = (_over(cost, n), _over(cost, mu), _over(cost, many if mu else 0.0), _over(cost, few if mu else 0.0))
+        else:
+            figures = (_over(value, cost), None, None, None)
+        observed, expected, low, high = (None if x is None else float(f"{x:.5g}") for x in figures)
+        return Point(at=rfc3339(hour * HOUR_MS), observed=observed, expected=expected, low=low, high=high)
+
+    def roas_calm(self, s: int) -> bool:
+        """Whether a scope above is in a return-on-spend alert already."""
+        series = self._registry.series
+        up = int(series["parent"][s])
+        while up != -1:
+            if series["mode"][up] & MODE_ROAS:
+                return False
+            up = int(series["parent"][up])
+        return True
+
+
+def _over(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0.0 else None
+
+
