@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.batch import NO_ORIGIN, Batch, Ints, Keys, Kind
+from events.columns import blank, concatenate
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -211,7 +212,11 @@ class Ticker(Generic[Tag]):
         while self._held:
             yield from self._release(self._held.popleft())
         if len(self._cuts.at_ms):
-            yield from insert(Ticked(empty(self._keys), _NONE, None), self._cuts.before - self._given, self._cuts.at_ms)
+            yield from insert(
+                Ticked(blank(np.empty(0, np.uint8), self._keys), _NONE, None),
+                self._cuts.before - self._given,
+                self._cuts.at_ms,
+            )
 
     def _merge(self, new: Cuts) -> None:
         old = self._cuts
@@ -266,7 +271,9 @@ def with_ticks(batch: Batch, maker: TickMaker | None = None) -> Batch:
     """A whole history in one batch, with the ticks it needs."""
     ticker: Ticker[None] = Ticker(maker)
     line_of = np.zeros(len(batch), np.int64)
-    return joined([*(t.batch for t in ticker.push(batch, line_of)), *(t.batch for t in ticker.finish())], batch.keys)
+    return concatenate(
+        [*(t.batch for t in ticker.push(batch, line_of)), *(t.batch for t in ticker.finish())], batch.keys
+    )
 
 
 def insert(held: Ticked[Tag], before: Ints, at_ms: Ints) -> Iterator[Ticked[Tag]]:
@@ -320,19 +327,3 @@ _FILLERS = {
     "value_micros": 0,
     "lag_ms": -1,
 }
-_TYPES = {"kind": np.uint8, "key": np.int32, "id_hash": np.uint64}
-
-
-def empty(keys: Keys) -> Batch:
-    """A batch without rows."""
-    columns: dict[str, Any] = {name: np.empty(0, _TYPES.get(name, np.int64)) for name in _FILLERS}
-    return Batch(**columns, keys=keys)
-
-
-def joined(batches: Sequence[Batch], keys: Keys) -> Batch:
-    """Batches over one table of keys as one batch, origins left out."""
-    parts = (empty(keys), *batches)
-    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _FILLERS}
-    starts = np.cumsum([0, *(len(b) for b in batches)]).tolist()
-    rare = {start + row: fact for start, b in zip(starts, batches, strict=False) for row, fact in b.rare.items()}
-    return Batch(**columns, keys=keys, rare=rare)

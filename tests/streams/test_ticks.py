@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.batch import Batch, Key, Keys, Kind
-from streams.ticks import DAY_MS, MINUTE_MS, NO_LINE, ItemTicker, Ticker, TickMaker, empty, with_ticks
+from events.columns import blank
+from streams.ticks import DAY_MS, MINUTE_MS, NO_LINE, ItemTicker, Ticker, TickMaker, with_ticks
 
 START_MS = 1_767_225_600_000
 
 
 def batch_of(known_at_ms: list[int], ticks: frozenset[int] = frozenset(), keys: Keys | None = None) -> Batch:
     keys = keys or Keys()
-    batch = empty(keys)
     rows = len(known_at_ms)
+    batch = blank(np.empty(0, np.uint8), keys)
     for name in ("id_hash", "cost_micros", "impressions", "clicks", "conversions", "value_micros"):
         setattr(batch, name, np.arange(1, rows + 1).astype(getattr(batch, name).dtype))
     batch.kind = np.array([Kind.TICK if row in ticks else Kind.STATE for row in range(rows)], np.uint8)
