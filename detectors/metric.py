@@ -22,10 +22,10 @@ from typing import Any
 from river import stats
 from river.base import SupervisedAnomalyDetector
 
+from detectors.cadence import HOUR_MS, Cadence, News
 from detectors.score import UNKNOWN, Score
 from detectors.tail import Tail
 
-HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MIN_READINGS = 30
 LARGEST = 1e150
@@ -37,7 +37,6 @@ healthy series (noise light and heavy, correlated, seasonal, counts, drifting), 
 CLIP_EDGES = 5.0
 """A residual teaches the season at most so many edges of the residual's tail."""
 SCALE_MEMORY = 2_000
-GAP_RATE = 0.05
 
 
 @dataclass(slots=True)
@@ -159,8 +158,7 @@ class MetricDetector(SupervisedAnomalyDetector):
         self._now, self._recent = Tail(), Tail()
         self._smoothed = stats.EWMean(smoothing)
         self._lowest = self._highest = self._scale = 0.0
-        self._last_ms, self._gap_ms = 0, float(HOUR_MS)
-        self._said, self._said_ms = 0.0, 0
+        self._cadence, self._news = Cadence(), News(cool_down_ms)
 
     def judge(self, x: Mapping[str, Any], y: float | None) -> Score:
         """Expected value, bounds and evidence (log10 odds per hour of watching); changes nothing."""
@@ -168,13 +166,12 @@ class MetricDetector(SupervisedAnomalyDetector):
         if look is None or not self._ready(look.at_ms):
             return UNKNOWN
         reach = max(self._now.edge, look.floor)
-        evidence = max(0.0, look.odds - math.log10(HOUR_MS / self._gap_ms))
-        return Score(look.expected, look.expected - reach, look.expected + reach, evidence)
+        return Score(look.expected, look.expected - reach, look.expected + reach, self._cadence.per_hour(look.odds))
 
     def score_one(self, x: Mapping[str, Any], y: float | None) -> float:
         """Log10 odds per reading, 0 while a surprise at least as large is still fresh; changes nothing."""
         look = self._look(x, y)
-        if look is None or not self._ready(look.at_ms) or not self._news(look):
+        if look is None or not self._ready(look.at_ms) or not self._news.is_news(look.odds, look.at_ms):
             return 0.0
         return look.odds
 
@@ -183,9 +180,9 @@ class MetricDetector(SupervisedAnomalyDetector):
         look = self._look(x, y)
         if look is None:
             return
-        if self._ready(look.at_ms) and self._news(look):
-            self._said, self._said_ms = look.odds, look.at_ms
-        self._learn_cadence(look.at_ms)
+        if self._ready(look.at_ms):
+            self._news.learn(look.odds, look.at_ms)
+        self._cadence.learn(look.at_ms)
         self._learn_range(look.value)
         self._learn_season(look)
         self._now.learn(abs(look.residual), look.floor)
@@ -194,9 +191,6 @@ class MetricDetector(SupervisedAnomalyDetector):
 
     def _ready(self, at_ms: int) -> bool:
         return self._season.readings >= MIN_READINGS and at_ms - self._season.since_ms >= self.warm_up_ms
-
-    def _news(self, look: _Look) -> bool:
-        return look.odds > 0.0 and (look.at_ms - self._said_ms >= self.cool_down_ms or look.odds > self._said)
 
     def _look(self, x: Mapping[str, Any], y: float | None) -> _Look | None:
         at_ms = x.get("at_ms")
@@ -222,14 +216,6 @@ class MetricDetector(SupervisedAnomalyDetector):
         width = max(self._highest - self._lowest, floor)
         return math.log10(self._season.readings + 1) + math.log10(1.0 + beyond / width / NOVEL_SHARE)
 
-    def _learn_cadence(self, at_ms: int) -> None:
-        gap_ms = at_ms - self._last_ms
-        if self._season.readings == 1 and gap_ms > 0:
-            self._gap_ms = float(gap_ms)
-        elif self._season.readings and gap_ms > 0:
-            self._gap_ms += GAP_RATE * (min(gap_ms, 4.0 * self._gap_ms) - self._gap_ms)
-        self._last_ms = at_ms
-
     def _learn_range(self, value: float) -> None:
         if not self._season.readings:
             self._lowest = self._highest = value
@@ -244,9 +230,11 @@ class MetricDetector(SupervisedAnomalyDetector):
 
     def state(self) -> dict[str, Any]:
         """Everything learned, as numbers that JSON keeps exactly; parameters are not part of it."""
-        rest = [self._lowest, self._highest, self._scale, self._last_ms, self._gap_ms, self._said, self._said_ms]
+        cadence, news = self._cadence, self._news
+        times = [cadence.last_ms, cadence.gap_ms, cadence.readings, news.odds, news.at_ms]
         tails = {"now": self._now.state(), "recent": self._recent.state(), "smoothed": self._smoothed.get()}
-        return {"season": self._season.state(), **tails, "rest": rest}
+        reach = [self._lowest, self._highest, self._scale]
+        return {"season": self._season.state(), **tails, "range": reach, "times": times}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where the detector that gave ``state`` stood; made with the same parameters."""
@@ -255,5 +243,7 @@ class MetricDetector(SupervisedAnomalyDetector):
         self._smoothed = stats.EWMean(self.smoothing)
         if self._season.readings:
             self._smoothed.update(state["smoothed"])
-        self._lowest, self._highest, self._scale, last_ms, self._gap_ms, self._said, said_ms = state["rest"]
-        self._last_ms, self._said_ms = int(last_ms), int(said_ms)
+        self._lowest, self._highest, self._scale = state["range"]
+        last_ms, gap_ms, readings, odds, said_ms = state["times"]
+        self._cadence = Cadence(int(last_ms), gap_ms, int(readings))
+        self._news = News(self.cool_down_ms, odds, int(said_ms))
