@@ -9,7 +9,6 @@ from importlib import metadata
 import typer
 
 from service import commands_history, commands_kafka, commands_operate, commands_run
-from service.errors import CallerError, ServiceError
 
 app = typer.Typer(
     name="adwatch",
@@ -39,17 +38,19 @@ def status(arguments: list[str]) -> int:
         app(args=arguments, prog_name="adwatch")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
-    except CallerError as error:
-        print(f"adwatch: {error}", file=sys.stderr)
-        return 2
-    except ServiceError as error:
-        print(f"adwatch: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone; nothing to flush
         return 1
+    except Exception as error:
+        from service import blame
+
+        verdict = blame.verdict(error)
+        if verdict is None:
+            raise
+        print(f"adwatch: {verdict[1]}", file=sys.stderr)
+        return verdict[0]
     return 0
 
 

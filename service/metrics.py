@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from alerts.change import AlertChange
 from events.batch import Batch, Kind
 from events.codec import Reject
 from streams.outcome import Outcome
@@ -64,18 +65,26 @@ class Metrics:
         for kind, count in enumerate(np.bincount(batch.kind, minlength=len(Kind))):
             if count:
                 self.facts.labels(Kind(kind).name.lower()).inc(int(count))
-        for reject in rejects:
-            self.rejects.labels(self._reason(reject.reason)).inc()
+        for one in rejects:
+            self.reject(one.reason)
         ticks = batch.at_ms[batch.kind == Kind.TICK]
         if len(ticks):
             self.newest_tick.set(int(ticks.max()) / 1000)
 
     def decided(self, outcome: Outcome) -> None:
         """The pipeline has judged."""
-        for change in outcome.changes:
-            self.changes.labels(change.change.value, change.severity.value).inc()
+        self.changed(outcome.changes)
         for refused in outcome.refused:
-            self.rejects.labels(self._reason(refused.reason)).inc()
+            self.reject(refused.reason)
+
+    def changed(self, changes: Iterable[AlertChange]) -> None:
+        """Alert changes were decided."""
+        for change in changes:
+            self.changes.labels(change.change.value, change.severity.value).inc()
+
+    def reject(self, reason: str) -> None:
+        """A line or a fact was refused."""
+        self.rejects.labels(self._reason(reason)).inc()
 
     def delivery_failed(self, error: str) -> None:
         """A change could not be handed to the store."""

@@ -30,6 +30,9 @@ class HttpSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(default=8080, ge=0, le=65535, description="0 takes any free port and says which.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Where worker, intake and notify show /metrics; default: nowhere."
+    )
     max_body_bytes: int = Field(default=64 << 20, gt=0, description="A larger POST is refused with 413.")
     ingest_token: SecretStr | None = Field(
         default=None, description="If set, POST /facts asks for `Authorization: Bearer` and this token."
@@ -106,7 +109,7 @@ def keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
     """The dotted path of every key there is.
 
     >>> sorted(k for k in keys() if k.startswith("http."))
-    ['http.host', 'http.ingest_token', 'http.max_body_bytes', 'http.port']
+    ['http.host', 'http.ingest_token', 'http.max_body_bytes', 'http.metrics_port', 'http.port']
     """
     for name, field in model.model_fields.items():
         if model is Settings and name == "home":

@@ -85,14 +85,18 @@ def new_app(site: Site) -> ASGIApp:
         Route("/alerts/{alert_id}/chart.json", pages.chart_spec),
         Route("/alerts/{alert_id}/chart.svg", pages.chart_svg),
         Route("/status", pages.status),
-        Route("/metrics", pages.metrics),
-        Route("/-/healthy", pages.healthy),
-        Route("/-/ready", pages.ready),
+        *Probes(site.metrics, site.ready).routes(),
         Route("/assets/{name}", asset),
         *site.routes,
     ]
     app = Starlette(routes=routes, exception_handlers={404: pages.not_found, 500: pages.failed})
     return with_headers(app)
+
+
+def health_app(metrics: Callable[[], tuple[bytes, str]], ready: Callable[[], str | None]) -> ASGIApp:
+    """Health and metrics alone, for a process that shows no pages."""
+    probes = Probes(metrics, ready)
+    return with_headers(Starlette(routes=probes.routes()))
 
 
 def with_headers(app: ASGIApp) -> ASGIApp:
@@ -108,6 +112,35 @@ def with_headers(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send_more if scope["type"] == "http" else send)
 
     return wrapped
+
+
+class Probes:
+    """What machines ask: alive, ready, metrics."""
+
+    def __init__(self, metrics: Callable[[], tuple[bytes, str]], ready: Callable[[], str | None]) -> None:
+        self._metrics, self._ready = metrics, ready
+
+    def routes(self) -> list[BaseRoute]:
+        """The three addresses."""
+        return [
+            Route("/metrics", self.metrics),
+            Route("/-/healthy", self.healthy),
+            Route("/-/ready", self.ready),
+        ]
+
+    async def metrics(self, request: Request) -> Response:
+        """Metrics in Prometheus' format."""
+        body, kind = await run_in_threadpool(self._metrics)
+        return Response(body, headers={"Content-Type": kind})
+
+    async def healthy(self, request: Request) -> Response:
+        """The process is alive."""
+        return PlainTextResponse("healthy\n")
+
+    async def ready(self, request: Request) -> Response:
+        """The process can do its work; 503 and the reason while it cannot."""
+        waits_for = await run_in_threadpool(self._ready)
+        return PlainTextResponse("ready\n") if waits_for is None else PlainTextResponse(f"{waits_for}\n", 503)
 
 
 class Pages:
@@ -196,20 +229,6 @@ class Pages:
         if "application/json" in request.headers.get("Accept", ""):
             return JSONResponse(dict(status))
         return self._html("status.html", status=status)
-
-    async def metrics(self, request: Request) -> Response:
-        """Metrics in Prometheus' format."""
-        body, kind = await run_in_threadpool(self.site.metrics)
-        return Response(body, headers={"Content-Type": kind})
-
-    async def healthy(self, request: Request) -> Response:
-        """The process is alive."""
-        return PlainTextResponse("healthy\n")
-
-    async def ready(self, request: Request) -> Response:
-        """The process can do its work; 503 and the reason while it cannot."""
-        waits_for = await run_in_threadpool(self.site.ready)
-        return PlainTextResponse("ready\n") if waits_for is None else PlainTextResponse(f"{waits_for}\n", 503)
 
     def _missing(self) -> Response:
         return self._html("error.html", 404, title="Not here", words="There is no such page or alert.")
