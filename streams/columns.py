@@ -61,7 +61,7 @@ class Columns:
         dtype, shape, fill = self.spec[name]
         grown = np.full((self.capacity, *shape), fill, dtype)
         if name in self._arrays:
-            grown[: self.size] = self._arrays[name][: self.size]
+            grown[: len(self._arrays[name])] = self._arrays[name]
         return grown
 
     def _look(self) -> None:
