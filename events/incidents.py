@@ -1,0 +1,155 @@
+"""Labelled incidents of the seeded world: where, when, what breaks and how badly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+
+from events.world import DAY_MS, HOUR_MS, MINUTE_MS, Account, Campaign, Floats, Seasons, World
+
+SIGNALS = ("tracking_outage", "cpa_spike", "roas_drop")
+_PAUSE_HOURS = 10
+"""At least so long the account recovers before the next incident."""
+_LEAST_HOURS, _MOST_HOURS = 2, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that goes wrong in ``from_ms <= t < to_ms`` for the campaigns in scope.
+
+    ``kept`` is the share of conversions that is still seen, ``basket`` what baskets shrink to.  ``source`` and
+    ``campaign`` are ``None`` where the scope is wider.
+    """
+
+    incident_id: str
+    signal: str
+    account: str
+    source: str | None
+    campaign: str | None
+    from_ms: int
+    to_ms: int
+    kept: float = 1.0
+    basket: float = 1.0
+
+    def covers(self, campaign: Campaign) -> bool:
+        """Whether ``campaign``, one of the account, is in scope."""
+        return self.source in (None, campaign.source) and self.campaign in (None, campaign.name)
+
+    def label(self) -> bytes:
+        """The contract's label, one line of NDJSON."""
+        scope = {"source": self.source, "campaign": self.campaign}
+        label = {
+            "incident_id": self.incident_id,
+            "signal": self.signal,
+            "account": self.account,
+            **{key: value for key, value in scope.items() if value is not None},
+            "from": _rfc3339(self.from_ms),
+            "to": _rfc3339(self.to_ms),
+        }
+        return msgspec.json.encode(label) + b"\n"
+
+
+def _rfc3339(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plan(world: World, accounts: list[Account]) -> list[Incident]:
+    """All incidents of ``world``, one at a time in each account, none before ``clean_days`` are over."""
+    first_ms = world.start_ms + round(world.clean_days * DAY_MS)
+    room_days = (world.end_ms - first_ms) / DAY_MS
+    wanted = world.incidents
+    if wanted is None:
+        wanted = max(0, round(room_days / 2.5)) * len(accounts)
+    found: list[Incident] = []
+    for account in accounts:
+        share = wanted // len(accounts) + (account.number < wanted % len(accounts))
+        found += _of_account(world, account, share, first_ms)
+    return found
+
+
+def _of_account(world: World, account: Account, count: int, first_ms: int) -> list[Incident]:
+    """Cut the time left into equal stretches and place one incident in each."""
+    rng = np.random.default_rng([world.seed, 3, account.number])
+    if not count:
+        return []
+    seasons = Seasons(world, account)
+    stretch = (world.end_ms - first_ms) // count
+    incidents = []
+    for number in range(count):
+        start = first_ms + number * stretch
+        most = min(stretch - min(_PAUSE_HOURS * HOUR_MS, stretch // 2), _MOST_HOURS * HOUR_MS)
+        incidents.append(_incident(rng, account, seasons, number, (start, start + stretch, most)))
+    return incidents
+
+
+def _incident(
+    rng: np.random.Generator, account: Account, seasons: Seasons, number: int, room: tuple[int, int, int]
+) -> Incident:
+    start, end, most_ms = room
+    signal = SIGNALS[int(rng.choice(3, p=[0.4, 0.35, 0.25]))]
+    kept, basket, need = _severity(rng, signal)
+    pause = min(_PAUSE_HOURS * HOUR_MS, (end - start) // 2)
+    latest = max(start, end - pause - most_ms)
+    from_ms = int(rng.integers(start, latest + 1)) // MINUTE_MS * MINUTE_MS
+    source, campaign, needed_ms = _scope(rng, account, seasons, from_ms, most_ms, need)
+    lasts_ms = min(most_ms, max(_LEAST_HOURS * HOUR_MS, int(needed_ms * (1 + rng.exponential(0.5)))))
+    return Incident(
+        incident_id=f"{account.name}-{number + 1:03d}",
+        signal=signal,
+        account=account.name,
+        source=source,
+        campaign=campaign,
+        from_ms=from_ms,
+        to_ms=(from_ms + lasts_ms) // MINUTE_MS * MINUTE_MS,
+        kept=kept,
+        basket=basket,
+    )
+
+
+def _severity(rng: np.random.Generator, signal: str) -> tuple[float, float, float]:
+    """What is kept, what baskets shrink to, and how many conversions must be due for it to be told from chance."""
+    if signal == "roas_drop":
+        return 1.0, float(rng.uniform(0.25, 0.5)), 35.0
+    if signal == "cpa_spike":
+        ratio = float(rng.uniform(1.5, 3.0))
+        return 1 / ratio, 1.0, 14.0 * (ratio / (ratio - 1)) ** 2
+    if rng.random() < 0.6:
+        return 0.0, 1.0, 16.0
+    return float(rng.uniform(0.05, 0.25)), 1.0, 24.0
+
+
+def _scope(
+    rng: np.random.Generator, account: Account, seasons: Seasons, from_ms: int, most_ms: int, need: float
+) -> tuple[str | None, str | None, int]:
+    """A scope with enough volume: a campaign or a platform if one has it, else the whole account; and its time."""
+    campaigns = [c for c in account.campaigns if _runs(c, from_ms, from_ms + most_ms)]
+    scopes: list[tuple[str | None, str | None]] = [(c.source, c.name) for c in campaigns]
+    scopes += [(source, None) for source in account.sources if source not in account.snapshot_sources] + [(None, None)]
+    levels = rng.permutation(len(scopes))
+    everywhere: tuple[str | None, str | None] = (None, None)
+    if rng.random() < 0.2:
+        levels = levels[:0]
+    for choice in [scopes[index] for index in levels.tolist()] + [everywhere]:
+        rate = sum(c.conversions_a_day for c in campaigns if choice[0] in (None, c.source)
+                   and choice[1] in (None, c.name) and c.source not in account.snapshot_sources)  # fmt: skip
+        needed_ms = _time_for(need, rate, seasons, from_ms)
+        if needed_ms <= most_ms or choice == everywhere:
+            return (*choice, min(needed_ms, most_ms))
+    raise AssertionError("the widest scope always serves")
+
+
+def _runs(campaign: Campaign, from_ms: int, to_ms: int) -> bool:
+    born = campaign.launch_ms is None or campaign.launch_ms + 4 * DAY_MS < from_ms
+    awake = campaign.pause is None or campaign.pause[1] + DAY_MS < from_ms or to_ms < campaign.pause[0]
+    return born and awake
+
+
+def _time_for(need: float, a_day: float, seasons: Seasons, from_ms: int) -> int:
+    """How long it takes from ``from_ms`` until ``need`` conversions are due."""
+    hours = np.arange(from_ms, from_ms + 2 * DAY_MS, HOUR_MS, dtype=np.int64)
+    last = seasons.first_ms + (len(seasons.traffic) - 1) * HOUR_MS
+    due: Floats = np.cumsum(seasons.at(seasons.traffic, np.minimum(hours, last))) * a_day / 24
+    return (int(np.searchsorted(due, need)) + 1) * HOUR_MS
