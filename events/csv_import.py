@@ -248,7 +248,14 @@ class _FileReader:
                 return "where"
         digest = _hash(*row.cells)
         self.times[digest] += 1
-        return "duplicate" if self.drop and self.times[digest] > 1 else None
+        if self.drop and self.times[digest] > 1:
+            return "duplicate"
+        return "repeated id" if self.mapping.granularity == "event" and self._id(row) in self.ids else None
+
+    def _id(self, row: Row) -> str:
+        """The event's own id, or one that follows from what the row says and how often it has been said before."""
+        digest = _hash(*row.cells)
+        return self._cell(row, "id") or _hash(digest, str(self.times[digest]))
 
     def _take(self, row: Row) -> None:
         moment = self._moment(row)
@@ -262,11 +269,7 @@ class _FileReader:
             sums.of[measure] = sums.of.get(measure, 0) + value
 
     def _event(self, row: Row, moment: Moment, measures: dict[Measure, int]) -> None:
-        digest = _hash(*row.cells)
-        row_id = self._cell(row, "id") or _hash(digest, str(self.times[digest]))
-        if row_id in self.ids:
-            self.report.skipped["repeated id"] += 1
-            return
+        row_id = self._id(row)
         if self.mapping.columns.value is not None and "value" not in measures and not self._may_lack("value"):
             raise _CellFault(self._name("value"), "is blank")
         if not measures and (self.mapping.columns.name is not None or self.mapping.constants.name is not None):
