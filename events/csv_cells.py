@@ -37,7 +37,8 @@ def is_nothing(cell: str) -> bool:
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
     point = re.escape(decimal)
     grouped = rf"\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{point}\d*)?|" if thousands else ""
-    return re.compile(rf"[-+]?(?:{grouped}\d+(?:{point}\d*)?(?:[eE][-+]?\d{{1,2}})?|{point}\d+)")
+    plain = rf"\d+(?:{point}\d*)?(?:[eE][-+]?\d{{1,2}})?|{point}\d+"
+    return re.compile(rf"[-+]?(?:{grouped}{plain})", re.ASCII)
 
 
 def number(cell: str, numbers: Numbers) -> Decimal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -41,6 +43,14 @@ def _decided(value: str) -> str:
     if value == UNKNOWN or not value.strip():
         raise ValueError("still says '?': write what is true of your data")
     return value
+
+
+def _form(form: str) -> str:
+    try:
+        datetime.strptime(datetime(2026, 1, 5, tzinfo=UTC).strftime(_decided(form)), form)  # noqa: DTZ007 - only tried
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{form!r} is no form that strptime reads") from error
+    return form
 
 
 def _zone(name: str) -> str:
@@ -130,7 +140,7 @@ class Mapping(_Part):
     shape: Literal["wide", "long"] = "wide"
     granularity: Literal["day", "hour", "minute", "event"]
     time_zone: Annotated[str, AfterValidator(_zone)]
-    time_formats: tuple[str, ...] = ()
+    time_formats: tuple[Annotated[str, AfterValidator(_form)], ...] = ()
     ambiguous: Literal["earlier", "later"] = "earlier"
     duplicates: Literal["drop", "keep"] | None = None
     columns: Columns

@@ -30,12 +30,15 @@ _WORDS: dict[str, tuple[str, ...]] = {
     ),
     "hour": (r"(hour|hour of (the )?day|time of day.*|stunde|hora|heure)",),
     "account": (
-        r"(account|account[_ ]name|customer|advertiser[_ ]name|kontoname|konto)",
-        r"(account|customer)[_ ]id.*",
+        r"(account|account[_ ]?name|customer|advertiser[_ ]name|kontoname|konto)",
+        r"(account|customer)[_ ]?id.*",
     ),
     "source": (r"(source|platform|network|channel|session source( */ *medium)?|source[_ ]medium|kanal|quelle)",),
-    "campaign": (r"(session )?(campaign|campaign[_ ]name|kampagne|kampagnenname|campaña|campagne)", r"campaign[_ ]id"),
-    "currency": (r"(currency|currency[_ ]code|account currency|währung|währungscode|moneda|devise)",),
+    "campaign": (
+        r"(session )?(campaign|campaign[_ ]?name|kampagne|kampagnenname|campaña|campagne)",
+        r"campaign[_ ]?id",
+    ),
+    "currency": (r"(currency|currency[_ ]?code|account currency|währung|währungscode|moneda|devise)",),
     "name": (r"(conversion (action|name|type)|event[_ ]name|goal|conversion-aktion)",),
     "cost": (
         r"(cost|spend|amount spent|total spent|spent|ad cost|ads cost|advertiser cost|kosten|ausgaben|coste|coût)",
@@ -158,13 +161,14 @@ class _Guess:
             return [], None
         if sample := _read_all(cells, None):
             return [], sample
-        fitting = [(day + at, read) for day in _FORMATS for at in _TIMES if (read := _read_all(cells, day + at))]
+        forms = [day + at for day in _FORMATS for at in _TIMES if not (at and "%H" in day)]
+        fitting = [(form, read) for form in forms if (read := _read_all(cells, form))]
         if not fitting:
             self.unsure.append(f"time_formats: {cells[0]!r} is in no form known here; write it as strptime does")
             return [UNKNOWN], None
         if len({read for _, read in fitting}) > 1:
-            forms = " or ".join(form for form, _ in fitting)
-            self.unsure.append(f"time_formats: {cells[0]!r} can be read as {forms}; the first is taken")
+            choices = " or ".join(form for form, _ in fitting)
+            self.unsure.append(f"time_formats: {cells[0]!r} can be read as {choices}; the first is taken")
         return [fitting[0][0]], fitting[0][1]
 
     def _granularity(self, sample: datetime | None) -> str:
