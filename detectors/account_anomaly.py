@@ -25,14 +25,15 @@ from river.base import SupervisedAnomalyDetector
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+LARGEST = 1e150
 
 
 class AccountAnomaly(SupervisedAnomalyDetector):
     """The rule for one metric of one account, in River's shape.
 
-    ``x`` holds ``at_ms`` (start of the bucket, at most an hour long, epoch milliseconds of the account's local
-    time), ``y`` is what came in during the bucket.  ``score_one`` is 1.0 for an alarm and 0.0 otherwise, judged as if
-    it were now ``at_ms`` plus the bucket; at most one alarm per day is given to a caller who learns after judging.
+    ``x`` holds ``at_ms`` (start of the bucket, at most an hour long, epoch milliseconds of the account's local time),
+    ``y`` (or ``x["value"]``) is what came in during the bucket.  ``score_one`` is 1.0 for an alarm and 0.0 otherwise,
+    judged as if it were now ``at_ms``; at most one alarm per day is given to a caller who learns after judging.
 
     Parameters
     ----------
@@ -68,22 +69,23 @@ class AccountAnomaly(SupervisedAnomalyDetector):
         past = (self._days.get(day - 7 * week) for week in range(1, self.weeks + 1))
         return sum(math.fsum(one[:hours]) for one in past if one is not None) / self.weeks
 
-    def score_one(self, x: Mapping[str, Any], y: float | None) -> float:
+    def score_one(self, x: Mapping[str, Any], y: float | None = None) -> float:
         """1.0 where the rule alarms now and has not yet today; changes nothing."""
-        if not _usable(x, y):
+        if _usable(x, y) is None:
             return 0.0
         day, _ = self._cut(int(x["at_ms"]))
         return float(self._breached(int(x["at_ms"])) and day != self._latched_day)
 
-    def learn_one(self, x: Mapping[str, Any], y: float | None) -> None:
+    def learn_one(self, x: Mapping[str, Any], y: float | None = None) -> None:
         """Take the bucket into account, and remember that the day has had its alarm."""
-        if y is None or not _usable(x, y):
+        value = _usable(x, y)
+        if value is None:
             return
         at_ms = int(x["at_ms"])
         if self._breached(at_ms):
             self._latched_day = self._cut(at_ms)[0]
         hours = self._days.setdefault(at_ms // DAY_MS, [0.0] * 24)
-        hours[at_ms % DAY_MS // HOUR_MS] += max(-1e150, min(1e150, float(y)))
+        hours[at_ms % DAY_MS // HOUR_MS] += value
         self._forget(at_ms // DAY_MS)
 
     def _cut(self, at_ms: int) -> tuple[int, int]:
@@ -102,6 +104,8 @@ class AccountAnomaly(SupervisedAnomalyDetector):
             del self._days[day]
 
 
-def _usable(x: Mapping[str, Any], y: float | None) -> bool:
-    at_ms = x.get("at_ms")
-    return at_ms is not None and math.isfinite(at_ms) and y is not None and math.isfinite(y)
+def _usable(x: Mapping[str, Any], y: float | None) -> float | None:
+    at_ms, y = x.get("at_ms"), x.get("value") if y is None else y
+    if at_ms is None or not math.isfinite(at_ms) or y is None or not math.isfinite(y):
+        return None
+    return max(-LARGEST, min(LARGEST, float(y)))

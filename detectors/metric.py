@@ -113,8 +113,9 @@ def _odds(total: float) -> float:
 class MetricDetector(SupervisedAnomalyDetector):
     """Detector of one series of any number, in River's shape.
 
-    ``x`` holds ``at_ms`` (epoch milliseconds, any cadence), ``y`` is the reading.  A reading that is missing or not
-    finite is not judged and not learned: missing is not zero.
+    ``x`` holds ``at_ms`` (epoch milliseconds, any cadence), ``y`` is the reading; without ``y`` it is ``x["value"]``,
+    because River 0.26.1's pipelines pass no ``y`` to ``score_one``.  A reading that is missing or not finite is not
+    judged and not learned: missing is not zero.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ class MetricDetector(SupervisedAnomalyDetector):
         self._lowest = self._highest = self._scale = 0.0
         self._cadence, self._news = Cadence(), News(cool_down_ms)
 
-    def judge(self, x: Mapping[str, Any], y: float | None) -> Score:
+    def judge(self, x: Mapping[str, Any], y: float | None = None) -> Score:
         """Expected value, bounds and evidence (log10 odds per hour of watching); changes nothing."""
         look = self._look(x, y)
         if look is None or not self._ready(look.at_ms):
@@ -168,14 +169,14 @@ class MetricDetector(SupervisedAnomalyDetector):
         reach = max(self._now.edge, look.floor)
         return Score(look.expected, look.expected - reach, look.expected + reach, self._cadence.per_hour(look.odds))
 
-    def score_one(self, x: Mapping[str, Any], y: float | None) -> float:
+    def score_one(self, x: Mapping[str, Any], y: float | None = None) -> float:
         """Log10 odds per reading, 0 while a surprise at least as large is still fresh; changes nothing."""
         look = self._look(x, y)
         if look is None or not self._ready(look.at_ms) or not self._news.is_news(look.odds, look.at_ms):
             return 0.0
         return look.odds
 
-    def learn_one(self, x: Mapping[str, Any], y: float | None) -> None:
+    def learn_one(self, x: Mapping[str, Any], y: float | None = None) -> None:
         """Take the reading into account."""
         look = self._look(x, y)
         if look is None:
@@ -193,7 +194,7 @@ class MetricDetector(SupervisedAnomalyDetector):
         return self._season.readings >= MIN_READINGS and at_ms - self._season.since_ms >= self.warm_up_ms
 
     def _look(self, x: Mapping[str, Any], y: float | None) -> _Look | None:
-        at_ms = x.get("at_ms")
+        at_ms, y = x.get("at_ms"), x.get("value") if y is None else y
         if at_ms is None or y is None or not math.isfinite(y) or not math.isfinite(at_ms):
             return None
         value, at_ms = max(-LARGEST, min(LARGEST, float(y))), int(at_ms)

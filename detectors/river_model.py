@@ -30,6 +30,9 @@ from detectors.score import UNKNOWN, Score
 from detectors.tail import Tail
 
 MOST_TREE_NODES = 20_000
+MODEL_WARM_UP = 30
+"""A model's first scores speak of its own learning (a variance of nothing, a mean of one), not of the series."""
+LEAST_SIZE = 1e-12
 BOUNDED = (anomaly.GaussianScorer, anomaly.HalfSpaceTrees, anomaly.PredictiveAnomalyDetection)
 LEARN_WHILE_SCORING = (anomaly.PredictiveAnomalyDetection,)
 REFUSED = {
@@ -110,9 +113,10 @@ def _scaled(model: Any, params: Mapping[str, Any], key: str) -> Any:
 class RiverModel(SupervisedAnomalyDetector):
     """A River model as a detector: guarded, and with evidence in place of its own score.
 
-    ``x`` may hold ``at_ms`` (epoch milliseconds) and further features, ``y`` is the reading.  An unsupervised model
-    sees ``y`` as the feature ``value``.  Evidence is log10 odds per reading (``score_one``, said once per
-    ``cool_down_ms``) or per hour (``judge``).  ``faults`` counts the readings the model could not score or learn.
+    ``x`` may hold ``at_ms`` (epoch milliseconds) and further features, ``y`` is the reading (or ``x["value"]``, where
+    a River pipeline passes no ``y``).  An unsupervised model sees the reading as the feature ``value``.  Evidence is
+    log10 odds per reading (``score_one``, said once per ``cool_down_ms``) or per hour (``judge``).  ``faults`` counts
+    the readings that the model could not score or learn.
 
     >>> detector = RiverModel(model_from("anomaly.GaussianScorer"))
     >>> for n in range(1000):
@@ -132,38 +136,40 @@ class RiverModel(SupervisedAnomalyDetector):
     def _unit_test_params(cls) -> Any:
         yield {"model": anomaly.GaussianScorer()}
 
-    def judge(self, x: Mapping[str, Any], y: float | None) -> Score:
+    def judge(self, x: Mapping[str, Any], y: float | None = None) -> Score:
         """Evidence per hour of watching; a River model tells no expected value. Changes nothing."""
         odds = self._odds(self._size(x, y))
         return UNKNOWN if odds == 0.0 else Score(None, None, None, self._cadence.per_hour(odds))
 
-    def score_one(self, x: Mapping[str, Any], y: float | None) -> float:
+    def score_one(self, x: Mapping[str, Any], y: float | None = None) -> float:
         """Log10 odds per reading, 0 while a surprise at least as large is still fresh; changes nothing."""
         odds = self._odds(self._size(x, y))
         return odds if self._news.is_news(odds, self._at_ms(x)) else 0.0
 
-    def learn_one(self, x: Mapping[str, Any], y: float | None) -> None:
+    def learn_one(self, x: Mapping[str, Any], y: float | None = None) -> None:
         """Take the reading into account, in the model and in the tail of its scores."""
+        y = x.get("value") if y is None else y
         if y is None or not math.isfinite(y):
             return
         size = self._size(x, y)
         self._news.learn(self._odds(size), self._at_ms(x))
         if size is None:
             self.faults += 1
-        else:
-            self._tail.learn(size, 1e-12)
+        elif self._cadence.readings >= MODEL_WARM_UP:
+            self._tail.learn(size, LEAST_SIZE)
         self._cadence.learn(self._at_ms(x))
         self._lowest, self._highest = min(self._lowest, y), max(self._highest, y)
         self._learn_model(x, float(y))
 
     def _odds(self, size: float | None) -> float:
-        return 0.0 if size is None else self._tail.evidence(size, 1e-12)
+        return 0.0 if size is None else self._tail.evidence(size, LEAST_SIZE)
 
     def _at_ms(self, x: Mapping[str, Any]) -> int:
         return int(x.get("at_ms", self._cadence.last_ms + self._cadence.gap_ms))
 
     def _size(self, x: Mapping[str, Any], y: float | None) -> float | None:
         """The model's score as a size; None where it has none."""
+        y = x.get("value") if y is None else y
         if y is None or not math.isfinite(y):
             return None
         if self._lowest == self._highest == y:

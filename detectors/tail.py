@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 SHARE = 0.05
 START = 20
-"""The edge begins as the largest of the first so many sizes, which one in twenty exceeds."""
+"""The edge begins as the largest of the first so many sizes above the floor, which one in twenty exceeds.  Sizes at
+the floor do not count here: a series that has not begun to move says nothing about how it moves."""
 EDGE_MEMORY = 20_000.0
 INDEX_MEMORY = 1_000.0
 PRIOR_INDEX = 0.4
@@ -55,8 +56,7 @@ class Tail:
         """Take a size into account."""
         log_size = math.log(max(size, floor))
         if self.seen < START:
-            self.log_edge = max(self.log_edge, log_size)
-            self.seen += 1.0
+            self._begin(size > floor, log_size)
             return
         beyond = log_size - self.log_edge
         self.seen = min(self.seen + 1.0, EDGE_MEMORY)
@@ -66,6 +66,11 @@ class Tail:
             self.log_edge += min(step * (1.0 - SHARE), 2.0)
         else:
             self.log_edge -= step * SHARE
+
+    def _begin(self, counts: bool, log_size: float) -> None:
+        if counts:
+            self.log_edge = max(self.log_edge, log_size)
+            self.seen += 1.0
 
     def _learn_excess(self, beyond: float) -> None:
         self.excess += min(beyond, CLIP * self.excess / self.weight)
