@@ -16,4 +16,6 @@ _ACTIONS = {
 def action(name: str, cause: dict[str, str] | None) -> str:
     """The advice for a signal; a known cause is named first."""
     advice = _ACTIONS.get(Name(name), "") if name in list(Name) else "Look at what changed around the start."
-    return advice if cause is None else f"Look first at the {cause['kind'].replace('_', ' ')} of {cause['at']}. {advice}"
+    return (
+        advice if cause is None else f"Look first at the {cause['kind'].replace('_', ' ')} of {cause['at']}. {advice}"
+    )

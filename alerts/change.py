@@ -80,7 +80,10 @@ class AlertChange(BaseModel):
 
     def to_line(self) -> bytes:
         """The change as one JSON line, byte for byte the same for the same change."""
-        return json.dumps(self.model_dump(by_alias=True, mode="json"), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        return (
+            json.dumps(self.model_dump(by_alias=True, mode="json"), separators=(",", ":"), ensure_ascii=False).encode()
+            + b"\n"
+        )
 
     @classmethod
     def from_line(cls, line: bytes) -> AlertChange:

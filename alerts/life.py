@@ -23,6 +23,7 @@ WORSE = 1.5
 _ORDER = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 Scope = tuple[str, str | None, str | None]
 
+
 class OpenAlert(BaseModel):
     """An alert that has not resolved yet."""
 
@@ -37,6 +38,7 @@ class OpenAlert(BaseModel):
     muted_by: str | None
     cause: dict[str, str] | None
 
+
 class Life:
     """The open alerts of a partition, and the changes facts make to them."""
 
@@ -49,20 +51,20 @@ class Life:
         known = [h for h in self._happenings.get(account, []) if h.at_ms >= happening.at_ms - horizon_ms]
         self._happenings[account] = sorted({*known, happening})
 
-    def is_open(self, name: str, scope: Scope) -> bool:
+    def is_open(self, key: str, scope: Scope) -> bool:
         """Whether this very alert is open."""
-        return (name, scope) in self._open
+        return (key, scope) in self._open
 
-    def opened_ms(self, name: str, scope: Scope) -> int | None:
+    def opened_ms(self, key: str, scope: Scope) -> int | None:
         """When this very alert was opened, or ``None``."""
-        alert = self._open.get((name, scope))
+        alert = self._open.get((key, scope))
         return None if alert is None else alert.opened_ms
 
     def open(self, signal: Signal, muted_by: str | None = None) -> AlertChange:
         """A new episode. ``muted_by`` keeps it from people; an open outage of a covering scope does so by itself."""
         alert = OpenAlert(
             alert_id=_alert_id(signal),
-            signal=signal.name,
+            signal=signal.key,
             scope=signal.scope,
             version=1,
             severity=severity(signal),
@@ -72,24 +74,30 @@ class Life:
             muted_by=muted_by or self._outage_over(signal),
             cause=cause(signal, self._happenings.get(signal.account, [])),
         )
-        self._open[signal.name, signal.scope] = alert
+        self._open[signal.key, signal.scope] = alert
         return _change(alert, signal, Turn.OPENED)
 
     def review(self, signal: Signal) -> AlertChange | None:
         """A change when the open alert has worsened, else nothing."""
-        alert = self._open[signal.name, signal.scope]
+        alert = self._open[signal.key, signal.scope]
         now = severity(signal)
-        dearer = signal.loss_micros is not None and alert.loss_micros is not None and signal.loss_micros > WORSE * max(alert.loss_micros, 1)
+        dearer = (
+            signal.loss_micros is not None
+            and alert.loss_micros is not None
+            and signal.loss_micros > WORSE * max(alert.loss_micros, 1)
+        )
         if _ORDER[now] <= _ORDER[alert.severity] and not dearer:
             return None
         worst = max(now, alert.severity, key=lambda level: _ORDER[level])
-        alert = alert.model_copy(update={"severity": worst, "loss_micros": signal.loss_micros, "version": alert.version + 1})
-        self._open[signal.name, signal.scope] = alert
+        alert = alert.model_copy(
+            update={"severity": worst, "loss_micros": signal.loss_micros, "version": alert.version + 1}
+        )
+        self._open[signal.key, signal.scope] = alert
         return _change(alert, signal, Turn.WORSENED)
 
     def resolve(self, signal: Signal, why: str) -> AlertChange:
         """The end of the episode; ``why`` says what ended it."""
-        alert = self._open.pop((signal.name, signal.scope))
+        alert = self._open.pop((signal.key, signal.scope))
         alert = alert.model_copy(update={"version": alert.version + 1})
         calm = replace(signal, onset_ms=alert.started_ms, loss_micros=0 if signal.loss_micros is not None else None)
         return _change(alert, calm, Turn.RESOLVED).model_copy(update={"action": why})
@@ -120,9 +128,11 @@ class Life:
         life._happenings = {account: [Happening(*h) for h in known] for account, known in happenings.items()}  # type: ignore[arg-type]
         return life
 
+
 def _alert_id(signal: Signal) -> str:
-    words = "\x1f".join([signal.name, *(part or "\x00" for part in signal.scope), str(signal.at_ms)])
+    words = "\x1f".join([signal.key, *(part or "\x00" for part in signal.scope), str(signal.at_ms)])
     return f"{signal.name}-{blake2b(words.encode(), digest_size=8).hexdigest()}"
+
 
 def _change(alert: OpenAlert, signal: Signal, turn: Turn) -> AlertChange:
     return AlertChange(

@@ -47,6 +47,11 @@ class Signal:
     history: tuple[Point, ...] = ()
 
     @property
+    def key(self) -> str:
+        """What is told apart within a scope: the signal, and for metrics the series as well."""
+        return f"{self.name} {self.measure}" if self.name == Name.METRIC_ANOMALY else self.name
+
+    @property
     def scope(self) -> tuple[str, str | None, str | None]:
         """Account, source and campaign; ``None`` where it is wider."""
         return self.account, self.source, self.campaign

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from river.anomaly.base import SupervisedAnomalyDetector
+from river.base import SupervisedAnomalyDetector
 
 Row = NDArray[np.float64]
 
@@ -59,7 +59,13 @@ def step(row: Row, k: float, total: float, from_ms: float) -> bool:
     if k <= 0.0 or row[COUNT] < MIN_BASKETS:
         return False
     for g in range(GRID_SIZE):
-        _advance(row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO], k, total, log_ratio(row, k, total, GRID_ARRAY[g]), from_ms)
+        _advance(
+            row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO],
+            k,
+            total,
+            log_ratio(row, k, total, GRID_ARRAY[g]),
+            from_ms,
+        )
     return True
 
 

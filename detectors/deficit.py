@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from river.anomaly.base import SupervisedAnomalyDetector
+from river.base import SupervisedAnomalyDetector
 
 from detectors import level
 
@@ -64,7 +64,14 @@ def step(row: Row, n: float, mu: float, phi: float, from_ms: float) -> bool:
     if row[WAIT_MU] < STEP_MU:
         return False
     for g in range(GRID_SIZE):
-        _advance(row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO], row[WAIT_N], row[WAIT_MU], phi, GRID_ARRAY[g], from_ms)
+        _advance(
+            row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO],
+            row[WAIT_N],
+            row[WAIT_MU],
+            phi,
+            GRID_ARRAY[g],
+            from_ms,
+        )
     row[WAIT_N] = 0.0
     row[WAIT_MU] = 0.0
     return True

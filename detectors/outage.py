@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from river.anomaly.base import SupervisedAnomalyDetector
+from river.base import SupervisedAnomalyDetector
 
 Row = NDArray[np.float64]
 
@@ -65,4 +65,6 @@ class OutageTimer(SupervisedAnomalyDetector):
 
     def score_one(self, x: dict[str, Any], y: float) -> float:
         """The wait after this step, in log10, without taking it."""
-        return float(run(self._row.copy(), float(y), float(x["expected"]), float(x.get("phi", 1.0)), 0.0) / math.log(10.0))
+        return float(
+            run(self._row.copy(), float(y), float(x["expected"]), float(x.get("phi", 1.0)), 0.0) / math.log(10.0)
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.ids import HOUR_MS, seen
-from streams.panes import BASKETS, CLICKS, CONVERSIONS, COST, IMPRESSIONS, LOG_BASKETS, PANE_MS, VALUE, Waiting
+from streams.panes import BASKETS, BY_LAG, CLICKS, CONVERSIONS, COST, IMPRESSIONS, LOG_BASKETS, PANE_MS, VALUE, Waiting
 
 Ints = NDArray[np.int64]
 
@@ -110,6 +110,8 @@ def _sum(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
         value = facts.value_micros[i]
         sums[CONVERSIONS] = count
         sums[VALUE] = value
+        if facts.lag_ms[i] >= 0:
+            sums[BY_LAG + _stage(facts.lag_ms[i])] = count
         if value > 0 and count > 0:
             sums[BASKETS] = count
             sums[LOG_BASKETS] = np.int64(np.rint(np.log(value / count) * count))

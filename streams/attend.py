@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 
-
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
@@ -96,7 +95,9 @@ class Attention:
                 continue
             why = self._spent(s, opened_ms, tick_ms)
             if why is not None:
-                changes += self._end_baskets(s, tick_ms, why) if name is Name.ROAS_DROP else self._end_count(s, tick_ms, why)
+                changes += (
+                    self._end_baskets(s, tick_ms, why) if name is Name.ROAS_DROP else self._end_count(s, tick_ms, why)
+                )
                 continue
             change = self._life.review(self._figures(name, s, tick_ms))
             changes += [] if change is None else [change]
@@ -107,7 +108,11 @@ class Attention:
             self._registry.series["learned"][s, level.A] *= RELEARN
             self._registry.series["learned"][s, level.B] *= RELEARN
             return NEW_LEVEL
-        return NO_SPEND if self._registry.windows[DAY, s, COST] == 0 and not self._registry.series["unassigned"][s] else None
+        return (
+            NO_SPEND
+            if self._registry.windows[DAY, s, COST] == 0 and not self._registry.series["unassigned"][s]
+            else None
+        )
 
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
         """The open alert's figures as they stand, over the last three hours or since it opened."""
@@ -149,7 +154,9 @@ class Attention:
 
     def _below(self, s: int) -> list[int]:
         children = self._verdicts.children(s)
-        return children + ([c for child in children for c in self._verdicts.children(child)] if self._kind(s) == ACCOUNT else [])
+        return children + (
+            [c for child in children for c in self._verdicts.children(child)] if self._kind(s) == ACCOUNT else []
+        )
 
     def _kind(self, s: int) -> int:
         return int(self._registry.series["level"][s])
@@ -167,5 +174,3 @@ class Attention:
         series["timer"][row] = 0.0
         series["hot"][row] = 0
         level.drop(series["learned"][row])
-
-

@@ -15,7 +15,14 @@ START = 1 << 12
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def seen(hashes: NDArray[np.uint64], hours: NDArray[np.int64], used: NDArray[np.int64], one: np.uint64, hour: int, oldest: int) -> bool:
+def seen(
+    hashes: NDArray[np.uint64],
+    hours: NDArray[np.int64],
+    used: NDArray[np.int64],
+    one: np.uint64,
+    hour: int,
+    oldest: int,
+) -> bool:
     """True when ``one`` is there with an hour of at least ``oldest``; otherwise it is put there with ``hour``."""
     mask = np.uint64(len(hashes) - 1)
     slot = (one ^ (one >> np.uint64(32))) & mask
@@ -33,7 +40,13 @@ def seen(hashes: NDArray[np.uint64], hours: NDArray[np.int64], used: NDArray[np.
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _refill(hashes: NDArray[np.uint64], hours: NDArray[np.int64], old: NDArray[np.uint64], old_hours: NDArray[np.int64], oldest: int) -> int:
+def _refill(
+    hashes: NDArray[np.uint64],
+    hours: NDArray[np.int64],
+    old: NDArray[np.uint64],
+    old_hours: NDArray[np.int64],
+    oldest: int,
+) -> int:
     mask = np.uint64(len(hashes) - 1)
     kept = 0
     for i in range(len(old)):

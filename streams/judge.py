@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import basket, deficit, level, outage
-from streams.panes import BASKETS, CONVERSIONS, COST, LOG_BASKETS, VALUE
+from streams.panes import BASKETS, BY_LAG, CONVERSIONS, COST, LOG_BASKETS, VALUE
 from streams.series import ACCOUNT, HOURS, LEAF, MODE_CPA, MODE_OUTAGE, MODE_ROAS
 
 Ints = NDArray[np.int64]
@@ -110,7 +110,9 @@ def watermarks(sources: Sources, accounts: Accounts, tick_ms: int, lateness_ms: 
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def judge(series: Series, sources: Sources, accounts: Accounts, day: Ints, quiet_days: float, found: Ints, why: Ints) -> int:
+def judge(
+    series: Series, sources: Sources, accounts: Accounts, day: Ints, quiet_days: float, found: Ints, why: Ints
+) -> int:
     """Judge and learn what closed; gives how many series want attention: their rows in ``found``, reasons in ``why``."""
     if not _elapse(sources, accounts):
         return 0
@@ -123,7 +125,9 @@ def judge(series: Series, sources: Sources, accounts: Accounts, day: Ints, quiet
             continue
         if series.level[s] != LEAF:
             level.note(series.learned[s], series.count[s], 0.0, series.expected[s])
-        reason = _test(series, s, _end(series, sources, accounts, s) - dt, quiet_days, accounts.streams[series.account[s]])
+        reason = _test(
+            series, s, _end(series, sources, accounts, s) - dt, quiet_days, accounts.streams[series.account[s]]
+        )
         if series.mode[s] != 0 and _hour_turned(series, sources, accounts, s):
             reason |= REVIEW
         if reason != 0:
@@ -285,6 +289,8 @@ def _remember(series: Series, s: int, end: int, n: float, mu: float, known: bool
         series.history[at, slot, 1] += mu
         series.history[at, slot, 2] += series.step[s, COST]
         series.history[at, slot, 3] += series.step[s, VALUE]
+        for k in range(4):
+            series.history[at, slot, 4 + k] += series.step[s, BY_LAG + k] / 1e6
         at = series.parent[at]
 
 

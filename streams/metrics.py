@@ -1,12 +1,46 @@
-"""Metric facts: any other number, judged by one detector per series at the next tick."""
+"""Metric facts: any other number, judged by one detector per series at the tick after it came."""
 
 from __future__ import annotations
 
+import base64
+import math
+import pickle
+from collections import deque
 from typing import Any
 
-from alerts.change import AlertChange
+from alerts.change import AlertChange, Point, rfc3339
 from alerts.life import Life
+from alerts.signal import Name, Signal
+from detectors.metric import MetricDetector
+from detectors.river_model import RiverModel, model_from
+from detectors.score import Score
 from streams.settings import DetectionSettings
+
+SeriesKey = tuple[str, str, str]
+"""Account, source ('' where none is said), series."""
+POINTS = 48
+CALM_READINGS = 3
+LONGEST_MS = 86_400_000
+BACK = "Back inside the expected range: no action needed."
+NEW_LEVEL = "Has lasted a day: taken as the new normal level from now on."
+
+
+class MetricSeries:
+    """One series: its detector, the points of its chart, and how many calm readings came since it alarmed."""
+
+    def __init__(self, detector: MetricDetector | RiverModel) -> None:
+        self.detector = detector
+        self.points: deque[tuple[int, float, float | None, float | None, float | None]] = deque(maxlen=POINTS)
+        self.calm = 0
+
+    def judge(self, at_ms: int, value: float) -> Score:
+        """Judge, remember for the chart, then learn."""
+        x = {"at_ms": at_ms}
+        score = self.detector.judge(x, value)
+        self.points.append((at_ms, value, score.expected, score.low, score.high))
+        self.calm = 0 if score.outside(value) else self.calm + 1
+        self.detector.learn_one(x, value)
+        return score
 
 
 class Metrics:
@@ -14,19 +48,118 @@ class Metrics:
 
     def __init__(self, settings: DetectionSettings) -> None:
         self._settings = settings
+        self._series: dict[SeriesKey, MetricSeries] = {}
+        self._waiting: list[tuple[str, str, str, int, float]] = []
 
     def take(self, fact: Any) -> None:
         """Keep a reading for the next tick."""
+        self._waiting.append((fact.account, fact.source or "", fact.series, fact.at, fact.value))
 
     def tick(self, at_ms: int, life: Life) -> list[AlertChange]:
-        """Judge the readings that came, in order of their time."""
-        return []
+        """Judge the readings that came, each series in order of its readings' time."""
+        waiting, self._waiting = sorted(self._waiting), []
+        changes = []
+        for account, source, name, read_ms, value in waiting:
+            change = self._judge((account, source, name), read_ms, value, at_ms, life)
+            changes += [] if change is None else [change]
+        return changes
 
-    def to_state(self) -> dict[str, Any]:
-        """The whole state as plain values."""
-        return {}
+    def _judge(self, key: SeriesKey, read_ms: int, value: float, at_ms: int, life: Life) -> AlertChange | None:
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = MetricSeries(self._detector())
+        score = series.judge(read_ms, value)
+        signal = _signal(key, series, score, read_ms, value, at_ms)
+        opened_ms = life.opened_ms(signal.key, signal.scope)
+        if opened_ms is not None:
+            return self._end(series, signal, at_ms - opened_ms, life)
+        return life.open(signal) if score.evidence >= self._threshold(key[0]) else None
+
+    def _end(self, series: MetricSeries, signal: Signal, age_ms: int, life: Life) -> AlertChange | None:
+        if series.calm >= CALM_READINGS:
+            return life.resolve(signal, BACK)
+        return life.resolve(signal, NEW_LEVEL) if age_ms >= LONGEST_MS else None
+
+    def _threshold(self, account: str) -> float:
+        """Log10 of the hours that all metric series of the account are watched per promised false alarm."""
+        together = sum(key[0] == account for key in self._series)
+        return math.log10(self._settings.quiet_days * 24.0 * together)
+
+    def _detector(self) -> MetricDetector | RiverModel:
+        name = self._settings.metric_model
+        if name is None:
+            return MetricDetector()
+        return RiverModel(model_from(name, self._settings.metric_parameters, "detection.metric_model"))
+
+    def to_state(self) -> list[Any]:
+        """The whole state as plain values; a River model that the settings name is pickled, ours never is."""
+        return [
+            [*key, [list(p) for p in series.points], series.calm, _detector_state(series.detector)]
+            for key, series in self._series.items()
+        ] + [list(reading) for reading in self._waiting]
 
     @classmethod
-    def of_state(cls, settings: DetectionSettings, state: dict[str, Any]) -> Metrics:
+    def of_state(cls, settings: DetectionSettings, state: list[Any]) -> Metrics:
         """The inverse of :meth:`to_state`."""
-        return cls(settings)
+        metrics = cls(settings)
+        for row in state:
+            if len(row) == 5:
+                metrics._waiting.append(tuple(row))
+                continue
+            account, source, name, points, calm, detector = row
+            series = metrics._series[account, source, name] = MetricSeries(_restored(metrics._detector(), detector))
+            series.points.extend(tuple(p) for p in points)
+            series.calm = calm
+        return metrics
+
+
+def _detector_state(detector: MetricDetector | RiverModel) -> Any:
+    if isinstance(detector, MetricDetector):
+        return detector.state()
+    return base64.b64encode(pickle.dumps(detector)).decode()
+
+
+def _restored(fresh: MetricDetector | RiverModel, state: Any) -> MetricDetector | RiverModel:
+    if isinstance(fresh, MetricDetector) and isinstance(state, dict):
+        fresh.restore(state)
+        return fresh
+    if isinstance(fresh, RiverModel) and isinstance(state, str):
+        model = pickle.loads(base64.b64decode(state))
+        return model if isinstance(model, RiverModel) else fresh
+    return fresh
+
+
+def _signal(key: SeriesKey, series: MetricSeries, score: Score, read_ms: int, value: float, at_ms: int) -> Signal:
+    account, source, name = key
+    off = value if score.expected is None else abs(value - score.expected)
+    reach = 0.0 if score.high is None or score.expected is None else score.high - score.expected
+    return Signal(
+        name=Name.METRIC_ANOMALY,
+        account=account,
+        source=source or None,
+        campaign=None,
+        at_ms=at_ms,
+        onset_ms=read_ms,
+        until_ms=read_ms,
+        measure=name,
+        observed=_short(value),
+        expected=_short(score.expected),
+        low=_short(score.low),
+        high=_short(score.high),
+        evidence=score.evidence,
+        ratio=1.0 + off / reach if reach > 0.0 else 1.0,
+        loss_micros=None,
+        share=0.0,
+        currency=None,
+        history=tuple(_point(*point) for point in series.points),
+    )
+
+
+def _point(at_ms: int, value: float, expected: float | None, low: float | None, high: float | None) -> Point:
+    return Point(
+        at=rfc3339(at_ms), observed=_short(value), expected=_short(expected), low=_short(low), high=_short(high)
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

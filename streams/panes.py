@@ -24,8 +24,9 @@ Ints = NDArray[np.int64]
 
 PANE_MS = 60_000
 WINDOWS_MIN = np.array([60, 360, 1440], np.int64)
-COST, IMPRESSIONS, CLICKS, CONVERSIONS, VALUE, BASKETS, LOG_BASKETS = range(7)
-MEASURES = 7
+COST, IMPRESSIONS, CLICKS, CONVERSIONS, VALUE, BASKETS, LOG_BASKETS, BY_LAG = range(8)
+MEASURES = BY_LAG + 4
+"""The last four are conversions whose click is known, by lag stage."""
 NONE = -1
 
 
@@ -59,7 +60,15 @@ class Chain(NamedTuple):
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def close(
-    waiting: Waiting, closed: Closed, chain: Chain, latest: Ints, source_of: Ints, parent: Ints, watermark_ms: Ints, step: Ints, windows: Ints
+    waiting: Waiting,
+    closed: Closed,
+    chain: Chain,
+    latest: Ints,
+    source_of: Ints,
+    parent: Ints,
+    watermark_ms: Ints,
+    step: Ints,
+    windows: Ints,
 ) -> None:
     """Close every complete pane: into ``step[series]``, into the windows of its series and wider scopes, into its chain."""
     left = 0
@@ -73,7 +82,18 @@ def close(
             left += 1
             continue
         step[series] += waiting.sums[i]
-        _keep(closed, chain, latest, parent, windows, series, source, waiting.minute[i], waiting.sums[i], watermark_ms[source] // PANE_MS)
+        _keep(
+            closed,
+            chain,
+            latest,
+            parent,
+            windows,
+            series,
+            source,
+            waiting.minute[i],
+            waiting.sums[i],
+            watermark_ms[source] // PANE_MS,
+        )
     waiting.size[0] = left
     for source in range(len(watermark_ms)):
         _expire(closed, chain, latest, parent, windows, source, watermark_ms[source] // PANE_MS)
@@ -81,7 +101,16 @@ def close(
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _keep(
-    closed: Closed, chain: Chain, latest: Ints, parent: Ints, windows: Ints, series: int, source: int, minute: int, sums: Ints, end: int
+    closed: Closed,
+    chain: Chain,
+    latest: Ints,
+    parent: Ints,
+    windows: Ints,
+    series: int,
+    source: int,
+    minute: int,
+    sums: Ints,
+    end: int,
 ) -> None:
     if minute < end - WINDOWS_MIN[-1]:
         return

@@ -25,7 +25,7 @@ from streams.outcome import Outcome, Refused
 from streams.panes import MEASURES, NONE, PANE_MS, Chain, Closed, Waiting, close
 from streams.places import PlaceTable
 from streams.restate import Snapshots
-from streams.series import Registry
+from streams.series import Registry, Scope
 from streams.settings import DetectionSettings
 from streams.state import pack, unpack
 
@@ -55,7 +55,9 @@ class Pipeline:
         self._metrics = Metrics(settings)
         self._waiting = Columns(_WAITING)
         self._closed = Columns(_CLOSED)
-        self._sizes = np.array([0, NONE, 0], np.int64)  # waiting rows, head of the free closed rows, closed rows ever used
+        self._sizes = np.array(
+            [0, NONE, 0], np.int64
+        )  # waiting rows, head of the free closed rows, closed rows ever used
         self._life = Life()
         self._statuses: dict[tuple[str, str, str], str] = {}
         self._attention = Attention(self._registry, self._life, self._statuses)
@@ -94,7 +96,9 @@ class Pipeline:
     def _bounds(self) -> Bounds:
         return Bounds(self.tick_ms, self.settings.horizon_ms, self.settings.future_ms)
 
-    def _take(self, batch: Batch, facts: Facts, low: int, high: int, rare: list[int], taken: Any, outcome: Outcome) -> None:
+    def _take(
+        self, batch: Batch, facts: Facts, low: int, high: int, rare: list[int], taken: Any, outcome: Outcome
+    ) -> None:
         if high <= low:
             return
         sources, ids = self._registry.sources, self._ids
@@ -183,7 +187,14 @@ class Pipeline:
         closed, sources, registry = self._closed.whole(), self._registry.sources, self._registry
         close(
             self._open_panes(),
-            Closed(closed["series"], closed["minute"], closed["sums"], closed["following"], closed["before"], self._sizes[1:]),
+            Closed(
+                closed["series"],
+                closed["minute"],
+                closed["sums"],
+                closed["following"],
+                closed["before"],
+                self._sizes[1:],
+            ),
             Chain(sources["head"], sources["tail"], sources["first"]),
             registry.series["latest"],
             registry.series["source"],
@@ -202,11 +213,11 @@ class Pipeline:
             outcome.refused.append(Refused(row, verdict.name.lower(), _DETAIL[verdict].format(**hours)))
         outcome.refused.sort(key=lambda refused: refused.row)
 
-    def totals(self) -> dict[tuple[str, str | None, str | None], tuple[int, ...]]:
-        """Exact sums of everything accepted, per campaign: cost, impressions, clicks, conversions, value (micros, millionths)."""
+    def totals(self) -> dict[Scope, tuple[int, ...]]:
+        """Exact sums of all accepted facts per campaign: cost, impressions, clicks, conversions, value, in millionths."""
         registry = self._registry
         leaves = np.flatnonzero(registry.series["level"] == 0).tolist()
-        return {tuple(registry.scope(s)): tuple(registry.series["total"][s, :5].tolist()) for s in leaves}
+        return {registry.scope(s): tuple(registry.series["total"][s, :5].tolist()) for s in leaves}
 
     def snapshot(self) -> bytes:
         """The whole state as bytes (versioned, no pickle)."""
@@ -242,7 +253,11 @@ class Pipeline:
         arrays, plain = unpack(data)
         pipeline = cls(settings)
         registry = pipeline._registry
-        for prefix, table in (("series", registry.series), ("sources", registry.sources), ("accounts", registry.accounts)):
+        for prefix, table in (
+            ("series", registry.series),
+            ("sources", registry.sources),
+            ("accounts", registry.accounts),
+        ):
             table.fill(prefix, arrays)
         pipeline._waiting.fill("waiting", arrays)
         pipeline._closed.fill("closed", arrays)

@@ -66,7 +66,9 @@ class Snapshots:
     def of_state(cls, state: list[list[Any]]) -> Snapshots:
         """The inverse of :meth:`to_state`."""
         snapshots = cls()
-        snapshots._known = {(leaf, at, bucket, name): (revision, tuple(totals)) for leaf, at, bucket, name, revision, totals in state}
+        snapshots._known = {
+            (leaf, at, bucket, name): (revision, tuple(totals)) for leaf, at, bucket, name, revision, totals in state
+        }
         return snapshots
 
 
@@ -75,10 +77,16 @@ def _totals(fact: Any, before: NDArray[np.int64], primary: bool) -> NDArray[np.i
     for place, micros in ((COST, fact.cost_micros), (VALUE, fact.value_micros if primary else None)):
         if micros is not None:
             totals[place] = micros
-    for place, count in ((IMPRESSIONS, fact.impressions), (CLICKS, fact.clicks), (CONVERSIONS, fact.conversions if primary else None)):
+    for place, count in (
+        (IMPRESSIONS, fact.impressions),
+        (CLICKS, fact.clicks),
+        (CONVERSIONS, fact.conversions if primary else None),
+    ):
         if count is not None:
             totals[place] = round(count * 1_000_000)
-    totals[BASKETS], totals[LOG_BASKETS] = _baskets(int(totals[COST]), int(totals[CONVERSIONS]), int(totals[VALUE]), fact.conversions is None)
+    totals[BASKETS], totals[LOG_BASKETS] = _baskets(
+        int(totals[COST]), int(totals[CONVERSIONS]), int(totals[VALUE]), fact.conversions is None
+    )
     return totals
 
 

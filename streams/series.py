@@ -13,8 +13,8 @@ from streams.panes import MEASURES, NONE, WINDOWS_MIN
 
 LEAF, SOURCE, ACCOUNT = range(3)
 HOURS = 48
-HISTORY = 4
-"""Hourly history per series: conversions, expected conversions, cost, value."""
+HISTORY = 8
+"""Hourly history per series: conversions, expected conversions, cost, value, and conversions by lag stage."""
 MODE_CPA, MODE_OUTAGE, MODE_ROAS = 1, 2, 4
 
 

@@ -16,13 +16,21 @@ class DetectionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     false_alarms: str = Field("1 per month", description="how often one account may be disturbed for nothing, in words")
-    conversions: tuple[str, ...] = Field(("purchase", "lead", "install"), description="conversion names that CPA and ROAS are made of")
-    lateness_ms: int = Field(600_000, ge=0, description="how far a source that sends no watermarks is taken to be behind its newest fact")
-    horizon_ms: int = Field(86_400_000, ge=3_600_000, le=7 * 86_400_000, description="how long ids are remembered and panes corrected")
-    future_ms: int = Field(86_400_000, ge=60_000, description="a fact further ahead of the last tick is refused")
-    metric_model: str | dict[str, Any] | None = Field(
-        None, description="a River model for metric facts in place of our own: a dotted name, or {name: {parameter: value}}"
+    conversions: tuple[str, ...] = Field(
+        ("purchase", "lead", "install"), description="conversion names that CPA and ROAS are made of"
     )
+    lateness_ms: int = Field(
+        600_000, ge=0, description="how far a source that sends no watermarks is taken to be behind its newest fact"
+    )
+    horizon_ms: int = Field(
+        86_400_000, ge=3_600_000, le=7 * 86_400_000, description="how long ids are remembered and panes corrected"
+    )
+    future_ms: int = Field(86_400_000, ge=60_000, description="a fact further ahead of the last tick is refused")
+    metric_model: str | None = Field(
+        None,
+        description="a River model for metric facts in place of our own, by its dotted name: anomaly.HalfSpaceTrees",
+    )
+    metric_parameters: dict[str, Any] = Field(default_factory=dict, description="the parameters of metric_model")
     account_anomaly: bool = Field(False, description="Google's Account Anomaly Detector rule as well, for comparison")
 
     @field_validator("false_alarms")
@@ -43,7 +51,9 @@ def days_between(words: str) -> float:
     >>> days_between("1 per month"), days_between("2 per week")
     (30.0, 3.5)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a|an)\s+(\d+(?:\.\d+)?\s+)?(day|week|month|quarter|year)s?\s*", words)
+    match = re.fullmatch(
+        r"\s*(\d+(?:\.\d+)?)\s+(?:per|a|an)\s+(\d+(?:\.\d+)?\s+)?(day|week|month|quarter|year)s?\s*", words
+    )
     if match is None or float(match[1]) <= 0.0:
         raise ValueError(f"{words!r} is not of the form '1 per month' (day, week, month, quarter, year)")
     return float(match[2] or 1.0) * _DAYS[match[3]] / float(match[1])

@@ -30,7 +30,9 @@ def pack(arrays: Arrays, plain: Mapping[str, Any]) -> bytes:
     ([0, 1, 2], {'tick_ms': 5})
     """
     parts = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    header = msgspec.json.encode({"arrays": {n: [a.dtype.str, list(a.shape)] for n, a in parts.items()}, "plain": plain})
+    header = msgspec.json.encode(
+        {"arrays": {n: [a.dtype.str, list(a.shape)] for n, a in parts.items()}, "plain": plain}
+    )
     body = b"".join([struct.pack("<I", len(header)), header, *(a.tobytes() for a in parts.values())])
     return MAGIC + zstandard.ZstdCompressor(level=1).compress(body)
 

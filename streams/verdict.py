@@ -13,7 +13,7 @@ from alerts.signal import Name, Signal
 from detectors import basket, deficit, outage
 from streams import judge
 from streams.panes import COST
-from streams.series import ACCOUNT, HOURS, LEAF, MODE_ROAS, Registry
+from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, MODE_ROAS, Registry
 
 HOUR_MS = 3_600_000
 DAY = 2
@@ -23,7 +23,11 @@ EXPLAINED = 0.75
 WIDESPREAD_Z = 3.0
 """Standard deviations that the rest of a scope must miss for the alert to go up to it."""
 SILENT = 0.12
-"""Observed over expected at which a shortfall is called an outage."""
+"""Observed over expected at which a shortfall is called an outage when nothing else tells."""
+CERTAIN = 4.0
+"""Nats that the clicks' story must give for a near silence not to be called an outage."""
+MIN_LAGS = 200
+_STAGE_EDGES_MS = np.array([0.0, 300_000.0, 7_200_000.0, 86_400_000.0, 1_296_000_000.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,11 @@ class Verdicts:
             seen, expected = whole.seen - mine.seen, whole.expected - mine.expected
             phi = float(series["phi"][up])
             ratio = mine.seen / mine.expected if mine.expected > 0.0 else 1.0
-            if expected <= 0.0 or expected - seen < WIDESPREAD_Z * math.sqrt(phi * expected) or seen / expected > (1.0 + ratio) / 2.0:
+            if (
+                expected <= 0.0
+                or expected - seen < WIDESPREAD_Z * math.sqrt(phi * expected)
+                or seen / expected > (1.0 + ratio) / 2.0
+            ):
                 break
             s = up
         return s
@@ -102,7 +110,7 @@ class Verdicts:
         """Sums of the hourly history from the hour of the onset on."""
         last = self.end_ms(s) - 1
         first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
-        sums = np.zeros(4)
+        sums = np.zeros(HISTORY)
         for hour in range(first_hour, last // HOUR_MS + 1):
             sums += self._hour(s, hour)
         hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
@@ -112,18 +120,38 @@ class Verdicts:
         series = self._registry.series
         newest = int(series["history_hour"][s])
         if newest < 0 or hour > newest or hour <= newest - HOURS:
-            return np.zeros(4)
+            return np.zeros(HISTORY)
         return np.asarray(series["history"][s, hour % HOURS])
 
     def name(self, s: int, reason: int, onset_ms: int) -> Name:
-        """Outage or dear conversions: nothing (or next to nothing) arrives, or a whole source or account misses alike."""
+        """Outage or dear conversions: whether clicks from before the onset are missed as well tells them apart."""
         lost = self.since(s, onset_ms)
-        if reason & judge.OUTAGE or lost.seen <= SILENT * lost.expected:
-            return Name.TRACKING_OUTAGE
-        return Name.TRACKING_OUTAGE if self._registry.series["level"][s] != LEAF and self._alike(s, onset_ms) else Name.CPA_SPIKE
+        cohorts = self._cohorts(s, onset_ms, lost)
+        silent = bool(reason & judge.OUTAGE) or lost.seen <= SILENT * lost.expected
+        if cohorts is not None:
+            return Name.TRACKING_OUTAGE if cohorts <= (CERTAIN if silent else 0.0) else Name.CPA_SPIKE
+        return Name.TRACKING_OUTAGE if silent or self._alike(s, onset_ms) else Name.CPA_SPIKE
+
+    def _cohorts(self, s: int, onset_ms: int, lost: Shortfall) -> float | None:
+        """Log likelihood ratio of dear clicks (only those since the onset convert less) against lost events (all do).
+
+        ``None`` where too few conversions say when their click was, or where all convert at once.
+        """
+        account = int(self._registry.series["account"][s])
+        lags, weights = self._registry.accounts["lags"][account], self._registry.accounts["lag"][account]
+        if lags.sum() < MIN_LAGS or lags[0] > 0.9 * lags.sum() or lost.expected <= 0.0:
+            return None
+        newest = (self.end_ms(s) - 1) // HOUR_MS
+        whole = -(-onset_ms // HOUR_MS)  # the hour of the onset is half healthy; it counts only if it is all there is
+        hours = range(max(min(whole, newest), newest - HOURS + 1), newest + 1)
+        cells = [(self._hour(s, hour), fresh_share((hour + 1) * HOUR_MS - onset_ms)) for hour in hours]
+        known = sum(float(cell[4:].sum()) for cell, _ in cells) / max(lost.seen, 1e-9) if lost.seen > 0.0 else 1.0
+        return _cohort_ratio([(cell[4:], cell[1] * known * weights, fresh) for cell, fresh in cells])
 
     def _alike(self, s: int, onset_ms: int) -> bool:
-        """Whether at least two parts miss, and all that can be told apart miss about the same share."""
+        """Whether a wider scope misses in at least two parts, and all that can be told apart miss a good share."""
+        if self._registry.series["level"][s] == LEAF:
+            return False
         parts = [self.since(c, onset_ms) for c in self.children(s)]
         telling = [part for part in parts if part.expected >= 5.0]
         return len(telling) >= 2 and all(part.seen <= 0.8 * part.expected for part in telling)
@@ -168,7 +196,11 @@ class Verdicts:
     def _basket_missing(self, s: int) -> float:
         row = self._registry.series["basket"][s]
         cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
-        return float(cell[basket.SINCE_K] * row[basket.MEAN] - cell[basket.SINCE_TOTAL]) if cell[basket.CUSUM] > 0.0 else 0.0
+        return (
+            float(cell[basket.SINCE_K] * row[basket.MEAN] - cell[basket.SINCE_TOTAL])
+            if cell[basket.CUSUM] > 0.0
+            else 0.0
+        )
 
     def basket_signal(self, s: int, at_ms: int, onset_ms: int) -> Signal:
         """The signal of a drop of return on ad spend since ``onset_ms`` that comes from the value of baskets."""
@@ -183,7 +215,17 @@ class Verdicts:
         low, high = (None, None) if expected is None else (expected * math.exp(-spread), expected * math.exp(spread))
         loss = round(lost.value_micros / lost.hours * (math.exp(-shift) - 1.0)) if shift < 0.0 else 0
         evidence = math.log10(1.0 + basket.evidence(row))
-        return self._signal(Name.ROAS_DROP, s, at_ms, onset_ms, "roas", (observed, expected, low, high), evidence, math.exp(-shift), loss)
+        return self._signal(
+            Name.ROAS_DROP,
+            s,
+            at_ms,
+            onset_ms,
+            "roas",
+            (observed, expected, low, high),
+            evidence,
+            math.exp(-shift),
+            loss,
+        )
 
     def _signal(
         self,
@@ -229,14 +271,19 @@ class Verdicts:
         return tuple(self._point(s, hour, measure) for hour in range(last - HOURS + 1, last + 1))
 
     def _point(self, s: int, hour: int, measure: str) -> Point:
-        n, mu, cost, value = (float(x) for x in self._hour(s, hour))
+        n, mu, cost, value = (float(x) for x in self._hour(s, hour)[:4])
         spread = 2.0 * math.sqrt(float(self._registry.series["phi"][s]) * max(mu, 1e-9))
         few, many = max(mu - spread, 0.0), mu + spread
         if measure == "conversions":
             figures: tuple[float | None, ...] = (n, mu or None, few if mu else None, many if mu else None)
         elif measure == "cpa":
             cost /= 1e6
-            figures = (_over(cost, n), _over(cost, mu), _over(cost, many if mu else 0.0), _over(cost, few if mu else 0.0))
+            figures = (
+                _over(cost, n),
+                _over(cost, mu),
+                _over(cost, many if mu else 0.0),
+                _over(cost, few if mu else 0.0),
+            )
         else:
             figures = (_over(value, cost), None, None, None)
         observed, expected, low, high = (None if x is None else float(f"{x:.5g}") for x in figures)
@@ -253,7 +300,29 @@ class Verdicts:
         return True
 
 
+def fresh_share(age_ms: float) -> NDArray[np.float64]:
+    """Per lag stage, the share of conversions arriving ``age_ms`` after an onset whose click came after it.
+
+    >>> fresh_share(3_600_000).round(2).tolist()
+    [1.0, 0.48, 0.0, 0.0]
+    """
+    low, high = _STAGE_EDGES_MS[:-1], _STAGE_EDGES_MS[1:]
+    share: NDArray[np.float64] = np.clip((age_ms - low) / (high - low), 0.0, 1.0)
+    return share
+
+
+def _cohort_ratio(cells: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]) -> float:
+    """Both stories fitted to the same total; the log likelihood ratio of the first (dear clicks) over the second."""
+    seen, expected = (np.array([cell[i] for cell in cells]) for i in (0, 1))
+    fresh = np.array([cell[2] for cell in cells])
+    total, due, due_fresh = float(seen.sum()), float(expected.sum()), float((expected * fresh).sum())
+    if due <= 0.0 or due_fresh <= 0.0:
+        return 0.0
+    lost_all = min(max(1.0 - total / due, 0.02), 0.98)
+    lost_fresh = min(max((due - total) / due_fresh, 0.02), 0.98)
+    dear, outage_story = 1.0 - lost_fresh * fresh, np.full_like(fresh, 1.0 - lost_all)
+    return float((seen * np.log(dear / outage_story) - expected * (dear - outage_story)).sum())
+
+
 def _over(part: float, whole: float) -> float | None:
     return part / whole if whole > 0.0 else None
-
-
