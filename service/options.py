@@ -6,15 +6,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from service.errors import CallerError
 
+if TYPE_CHECKING:
+    from service.settings import Settings
+
 Config = Annotated[Path | None, typer.Option("--config", metavar="F", help="Settings file (YAML).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
 Drain = Annotated[bool, typer.Option("--drain", help="End, exit 0, once everything that is there has been done.")]
+
+
+def loaded(config: Path | None) -> Settings:
+    """The settings, with logs set up by them."""
+    from service import logs, settings
+
+    found = settings.load(config)
+    logs.set_up(found.log.level, found.log.format, logs.secrets_in(found))
+    return found
 
 
 @contextmanager
