@@ -2,83 +2,104 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import importlib
+import logging
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from streams.kafka_settings import KafkaSettings
-
-ROOT = Path(__file__).parents[2]
-_RUN = """
-import importlib.util, json, logging, sys
-import plain_pipelines
+from events.codec import Decoder
 from streams.kafka_settings import KafkaSettings
 from streams.settings import DetectionSettings
-from streams.topics import BrokerError
-given = json.loads(sys.argv[1])
-logging.basicConfig(level=logging.WARNING)
-settings = KafkaSettings.model_validate(given["kafka"])
-try:
-    if given["part"] == "intake":
+from streams.ticks import with_ticks
+
+# Children are forked from a process that has imported everything: they start in a blink, and are real processes.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["streams.on_kafka", "streams.intake", "plain_pipelines"])
+
+
+def _pipeline(name: str) -> Any:
+    return getattr(importlib.import_module("streams.pipeline" if name == "Pipeline" else "plain_pipelines"), name)
+
+
+def _run(settings: KafkaSettings, part: str, drain: bool, pipeline: str, said: str) -> None:
+    out = os.open(said, os.O_WRONLY | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr, force=True)
+    if part == "intake":
         from streams.intake import run_intake
-        sys.exit(run_intake(settings, drain=given["drain"]))
+
+        sys.exit(run_intake(settings, drain=drain))
     from streams.on_kafka import run_worker
-    pipeline = getattr(plain_pipelines, given["pipeline"])
-    sys.exit(run_worker(settings, DetectionSettings(), drain=given["drain"], pipeline=pipeline))
-except BrokerError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-"""
+
+    sys.exit(run_worker(settings, DetectionSettings(), drain=drain, pipeline=_pipeline(pipeline)))
 
 
 class Part:
     """A process of the road: a worker or an intake."""
 
     def __init__(self, settings: KafkaSettings, part: str, *, drain: bool = False, pipeline: str = "Summing") -> None:
-        given = {"kafka": settings.model_dump(), "part": part, "drain": drain, "pipeline": pipeline}
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'kafka'}"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, json.dumps(given)],
-            cwd=ROOT,
-            env=env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        handle, self._said = tempfile.mkstemp(prefix="adwatch-part-")
+        os.close(handle)
+        self.process = _PROCESSES.Process(target=_run, args=(settings, part, drain, pipeline, self._said))
+        self.process.start()
+
+    @property
+    def said(self) -> str:
+        """What the process has written so far."""
+        with open(self._said, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def until_ready(self) -> None:
+        """Wait until a worker has its partitions."""
+        until(lambda: "Worker ready" in self.said or not self.process.is_alive())
 
     def kill(self) -> None:
         """As `kill -9` does."""
         self.process.kill()
-        self.process.communicate()
+        self.process.join()
+        os.unlink(self._said)
 
-    def stop(self, timeout_s: float = 30.0) -> int:
-        """As an operator does: SIGTERM; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait(timeout_s)
+    def stop(self, timeout_s: float = 40.0) -> None:
+        """As an operator does: SIGTERM; it must end with status 0."""
+        os.kill(self.process.pid or 0, signal.SIGTERM)
+        self.done(timeout_s)
 
-    def wait(self, timeout_s: float = 60.0) -> int:
-        """The exit status; kept to say what the process wrote if it failed."""
-        try:
-            self.said = self.process.communicate(timeout=timeout_s)[1].decode("utf-8", "replace")
-        except subprocess.TimeoutExpired:
+    def done(self, timeout_s: float = 90.0) -> None:
+        """Wait for the end; the status must be 0."""
+        self.process.join(timeout_s)
+        said, status = self.said, self.process.exitcode
+        if status is None:
             self.process.kill()
-            self.said = self.process.communicate()[1].decode("utf-8", "replace")
-            raise AssertionError(f"still running after {timeout_s} s; it said: {self.said[-3000:]}") from None
-        return self.process.returncode
+        os.unlink(self._said)
+        assert status == 0, f"status {status}; it said: {said[-6000:]}"
 
 
-def drained(settings: KafkaSettings, part: str, pipeline: str = "Summing", timeout_s: float = 90.0) -> None:
+@contextlib.contextmanager
+def running(settings: KafkaSettings, part: str, pipeline: str = "Summing") -> Iterator[Part]:
+    """A part that runs during the context and is then stopped as an operator does."""
+    process = Part(settings, part, pipeline=pipeline)
+    try:
+        yield process
+        process.stop()
+    finally:
+        if process.process.is_alive():
+            process.kill()
+
+
+def drained(settings: KafkaSettings, part: str, pipeline: str = "Summing") -> None:
     """Run a part until it has nothing left to do."""
-    process = Part(settings, part, drain=True, pipeline=pipeline)
-    status = process.wait(timeout_s)
-    assert status == 0, process.said[-3000:]
+    Part(settings, part, drain=True, pipeline=pipeline).done()
 
 
 def everything(settings: KafkaSettings, topic: str) -> Iterator[Any]:
@@ -96,7 +117,35 @@ def everything(settings: KafkaSettings, topic: str) -> Iterator[Any]:
         consumer.close()
 
 
-def until(true: Callable[[], bool], timeout_s: float = 30.0, every_s: float = 0.1) -> None:
+def changes(settings: KafkaSettings) -> list[bytes]:
+    """The alert changes on the topic in order, by account, exact repeats dropped."""
+    told: dict[bytes, dict[bytes, None]] = {}
+    for record in everything(settings, settings.alerts_topic):
+        told.setdefault(record.key, {})[record.value] = None
+    return [line for account in sorted(told) for line in told[account]]
+
+
+def expected(lines: Iterable[bytes], pipeline: str = "Summing") -> list[bytes]:
+    """The alert changes that a replay of ``lines`` gives, in order, by account."""
+    decoded = Decoder().decode(list(lines))
+    found = _pipeline(pipeline)(DetectionSettings()).feed(with_ticks(decoded.batch)).changes
+    by_account: dict[bytes, list[bytes]] = {}
+    for change in found:
+        by_account.setdefault(change.account.encode(), []).append(change.to_line())
+    return [line for account in sorted(by_account) for line in by_account[account]]
+
+
+def length(settings: KafkaSettings, topic: str) -> int:
+    """How many messages were ever written to a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+    try:
+        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return sum(consumer.end_offsets(parts).values())
+    finally:
+        consumer.close()
+
+
+def until(true: Callable[[], bool], timeout_s: float = 40.0, every_s: float = 0.05) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + timeout_s
     while not true():
