@@ -115,7 +115,7 @@ def worth_of(series: Series) -> Worth:
     """Worth of every row after probation, before the weights of a profile."""
     window = np.full(len(series.values), -1)
     worth = np.full(len(series.values), -1.0)
-    for number, (left, right) in enumerate(series.windows):
+    for left, right in series.windows:
         length = right - left + 1
         worth[right + 1 :] = [placed(behind / max(length - 1, 1)) for behind in range(1, len(worth) - right)]
     for number, (left, right) in enumerate(series.windows):
