@@ -14,7 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.ids import HOUR_MS, seen
-from streams.panes import BASKETS, BY_LAG, CLICKS, CONVERSIONS, COST, IMPRESSIONS, LOG_BASKETS, PANE_MS, VALUE, Waiting
+from streams.panes import (
+    BASKETS,
+    BY_LAG,
+    CLICKS,
+    CONVERSIONS,
+    COST,
+    IMPRESSIONS,
+    LOG_BASKETS,
+    MEASURES,
+    PANE_MS,
+    VALUE,
+    WAITING,
+    Rows,
+)
 
 Ints = NDArray[np.int64]
 
@@ -83,10 +96,10 @@ def refusal(at_ms: int, flags: int, bounds: Bounds) -> int:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def move(newest_ms: Ints, source: int, at_ms: int, tick_ms: int) -> None:
+def move(sources: Rows, source: int, at_ms: int, tick_ms: int) -> None:
     """Let a fact move its source's newest time."""
-    if source >= 0 and at_ms > newest_ms[source] and (tick_ms < 0 or at_ms <= tick_ms + AHEAD_MS):
-        newest_ms[source] = at_ms
+    if source >= 0 and at_ms > sources[source].newest_ms and (tick_ms < 0 or at_ms <= tick_ms + AHEAD_MS):
+        sources[source].newest_ms = at_ms
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -124,16 +137,17 @@ def take(
     high: int,
     places: Places,
     bounds: Bounds,
-    source_times: tuple[Ints, Ints, Ints],
-    lags: Ints,
+    series: Rows,
+    sources: Rows,
+    accounts: Rows,
     hashes: NDArray[np.uint64],
     hours: Ints,
     used: Ints,
-    waiting: Waiting,
-    total: Ints,
+    waiting: Rows,
+    sizes: Ints,
     taken: NDArray[np.uint8],
 ) -> None:
-    """Take rows ``low`` to ``high``; ``taken[row]`` tells what became of each. ``source_times``: newest, declared, watermark."""
+    """Take rows ``low`` to ``high``; ``taken[row]`` tells what became of each."""
     oldest = (bounds.tick_ms - bounds.horizon_ms) // HOUR_MS - 1
     for i in range(low, high):
         kind = facts.kind[i]
@@ -150,22 +164,25 @@ def take(
         if kind == WATERMARK:
             taken[i] = 4 if verdict == 4 else 0
             if verdict != 4:
-                source_times[1][source] = max(source_times[1][source], at_ms)
+                sources[source].declared_ms = max(sources[source].declared_ms, at_ms)
             continue
         if verdict == 0 and seen(hashes, hours, used, facts.id_hash[i], at_ms // HOUR_MS, oldest):
             verdict = 2
         taken[i] = verdict
         if verdict != 0:
             continue
-        move(source_times[0], source, at_ms, bounds.tick_ms)
+        move(sources, source, at_ms, bounds.tick_ms)
         minute = at_ms // PANE_MS
-        if (minute + 1) * PANE_MS <= source_times[2][source]:
+        if (minute + 1) * PANE_MS <= sources[source].watermark_ms:
             taken[i] = 1
-        row = waiting.size[0]
-        waiting.size[0] = row + 1
-        waiting.series[row] = places.leaf[key]
-        waiting.minute[row] = minute
-        _sum(waiting.sums[row], facts, i, places.flags[key] & PRIMARY != 0)
-        total[places.leaf[key]] += waiting.sums[row]
-        if kind == CONVERSION and facts.lag_ms[i] >= 0 and places.flags[key] & PRIMARY != 0:
-            lags[places.account[key], _stage(facts.lag_ms[i])] += 1
+        row = sizes[WAITING]
+        sizes[WAITING] = row + 1
+        leaf = places.leaf[key]
+        primary = places.flags[key] & PRIMARY != 0
+        waiting[row].series = leaf
+        waiting[row].minute = minute
+        _sum(waiting[row].sums, facts, i, primary)
+        for m in range(MEASURES):
+            series[leaf].total[m] += waiting[row].sums[m]
+        if kind == CONVERSION and facts.lag_ms[i] >= 0 and primary:
+            accounts[places.account[key]].lags[_stage(facts.lag_ms[i])] += 1

@@ -8,7 +8,7 @@ counts in no wider scope, and nothing below a scope that is in one is tested.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,6 +20,8 @@ from streams.series import ACCOUNT, HOURS, LEAF, MODE_CPA, MODE_OUTAGE, MODE_ROA
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Rows = NDArray[Any]
+"""A structured array: one record a series, source or account, as the registry lays it out."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -39,96 +41,35 @@ CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW = 1, 2, 4, 8, 16, 32
 BLIND = MODE_CPA | MODE_OUTAGE
 
 
-class Series(NamedTuple):
-    """The columns of the series that judging works on, as the registry names them."""
-
-    parent: Ints
-    source: Ints
-    account: Ints
-    level: Ints
-    unassigned: Ints
-    step: Ints
-    learned: Floats
-    deficit: Floats
-    timer: Floats
-    basket: Floats
-    mode: Ints
-    hot: Ints
-    ratio: Floats
-    recovered: Floats
-    pooled: Floats
-    phi: Floats
-    certainty: Floats
-    steps_a_day: Floats
-    rate_a_day: Floats
-    history: Floats
-    history_hour: Ints
-    exposure: Floats
-    count: Floats
-    expected: Floats
-    baskets: Floats
-    basket_off: Floats
-
-
-class Sources(NamedTuple):
-    """The columns of the sources."""
-
-    series: Ints
-    account: Ints
-    newest_ms: Ints
-    declared_ms: Ints
-    watermark_ms: Ints
-    judged_ms: Ints
-    first_ms: Ints
-    learned_ms: Ints
-    dt_ms: Floats
-
-
-class Accounts(NamedTuple):
-    """The columns of the accounts."""
-
-    series: Ints
-    season_n: Floats
-    season_mu: Floats
-    lags: Ints
-    lag: Floats
-    watermark_ms: Ints
-    learned_ms: Ints
-    dt_ms: Floats
-    streams: Floats
-
-
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def watermarks(sources: Sources, accounts: Accounts, tick_ms: int, lateness_ms: int) -> None:
+def watermarks(sources: Rows, tick_ms: int, lateness_ms: int) -> None:
     """Move every source's watermark to what the log says at this tick; whole minutes, never back."""
-    for s in range(len(sources.series)):
-        said = sources.declared_ms[s]
-        reach = said if said >= 0 else sources.newest_ms[s] - lateness_ms
+    for s in range(len(sources)):
+        said = sources[s].declared_ms
+        reach = said if said >= 0 else sources[s].newest_ms - lateness_ms
         reach = min(reach, tick_ms) // 60_000 * 60_000
-        if (said >= 0 or sources.newest_ms[s] >= 0) and reach > sources.watermark_ms[s]:
-            sources.watermark_ms[s] = reach
+        if (said >= 0 or sources[s].newest_ms >= 0) and reach > sources[s].watermark_ms:
+            sources[s].watermark_ms = reach
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def judge(
-    series: Series, sources: Sources, accounts: Accounts, day: Ints, quiet_days: float, found: Ints, why: Ints
-) -> int:
+def judge(series: Rows, sources: Rows, accounts: Rows, day: Ints, quiet_days: float, found: Ints, why: Ints) -> int:
     """Judge and learn what closed; gives how many series want attention: their rows in ``found``, reasons in ``why``."""
     if not _elapse(sources, accounts):
         return 0
     _arrivals(series, sources, accounts)
     _expect(series, sources, accounts)
     flagged = 0
-    for s in range(len(series.parent)):
+    for s in range(len(series)):
         dt = _dt(series, sources, accounts, s)
         if dt <= 0.0:
             continue
-        if series.level[s] != LEAF:
-            level.note(series.learned[s], series.count[s], 0.0, series.expected[s])
+        if series[s].level != LEAF:
+            level.note(series[s].learned, series[s].count, 0.0, series[s].expected)
         reason = _test(
-            series, s, _end(series, sources, accounts, s) - dt, quiet_days, accounts.streams[series.account[s]]
+            series, s, _end(series, sources, accounts, s) - dt, quiet_days, accounts[series[s].account].streams
         )
-        if series.mode[s] != 0 and _hour_turned(series, sources, accounts, s):
+        if series[s].mode != 0 and _hour_turned(series, sources, accounts, s):
             reason |= REVIEW
         if reason != 0:
             found[flagged] = s
@@ -139,145 +80,145 @@ def judge(
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _elapse(sources: Sources, accounts: Accounts) -> bool:
+def _elapse(sources: Rows, accounts: Rows) -> bool:
     moved = False
-    accounts.dt_ms[:] = 0.0
-    for s in range(len(sources.series)):
-        sources.dt_ms[s] = 0.0
-        if sources.watermark_ms[s] <= sources.judged_ms[s]:
+    accounts["dt_ms"][:] = 0.0
+    for s in range(len(sources)):
+        sources[s].dt_ms = 0.0
+        if sources[s].watermark_ms <= sources[s].judged_ms:
             continue
-        if sources.judged_ms[s] >= 0:
-            sources.dt_ms[s] = sources.watermark_ms[s] - sources.judged_ms[s]
+        if sources[s].judged_ms >= 0:
+            sources[s].dt_ms = sources[s].watermark_ms - sources[s].judged_ms
             moved = True
         else:
-            sources.first_ms[s] = sources.watermark_ms[s]
-            sources.learned_ms[s] = sources.watermark_ms[s]
-        sources.judged_ms[s] = sources.watermark_ms[s]
-        a = sources.account[s]
-        accounts.dt_ms[a] = max(accounts.dt_ms[a], sources.dt_ms[s])
-        accounts.watermark_ms[a] = max(accounts.watermark_ms[a], sources.watermark_ms[s])
-        if accounts.learned_ms[a] < 0:
-            accounts.learned_ms[a] = accounts.watermark_ms[a]
+            sources[s].first_ms = sources[s].watermark_ms
+            sources[s].learned_ms = sources[s].watermark_ms
+        sources[s].judged_ms = sources[s].watermark_ms
+        a = sources[s].account
+        accounts[a].dt_ms = max(accounts[a].dt_ms, sources[s].dt_ms)
+        accounts[a].watermark_ms = max(accounts[a].watermark_ms, sources[s].watermark_ms)
+        if accounts[a].learned_ms < 0:
+            accounts[a].learned_ms = accounts[a].watermark_ms
     return moved
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _dt(series: Series, sources: Sources, accounts: Accounts, s: int) -> float:
-    if series.level[s] == ACCOUNT:
-        return float(accounts.dt_ms[series.account[s]])
-    return float(sources.dt_ms[series.source[s]])
+def _dt(series: Rows, sources: Rows, accounts: Rows, s: int) -> float:
+    if series[s].level == ACCOUNT:
+        return float(accounts[series[s].account].dt_ms)
+    return float(sources[series[s].source].dt_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _end(series: Series, sources: Sources, accounts: Accounts, s: int) -> int:
-    if series.level[s] == ACCOUNT:
-        return int(accounts.watermark_ms[series.account[s]])
-    return int(sources.watermark_ms[series.source[s]])
+def _end(series: Rows, sources: Rows, accounts: Rows, s: int) -> int:
+    if series[s].level == ACCOUNT:
+        return int(accounts[series[s].account].watermark_ms)
+    return int(sources[series[s].source].watermark_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learned_ms(series: Series, sources: Sources, accounts: Accounts, s: int) -> int:
-    if series.level[s] == ACCOUNT:
-        return int(accounts.learned_ms[series.account[s]])
-    return int(sources.learned_ms[series.source[s]])
+def _learned_ms(series: Rows, sources: Rows, accounts: Rows, s: int) -> int:
+    if series[s].level == ACCOUNT:
+        return int(accounts[series[s].account].learned_ms)
+    return int(sources[series[s].source].learned_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _hour_turned(series: Series, sources: Sources, accounts: Accounts, s: int) -> bool:
+def _hour_turned(series: Rows, sources: Rows, accounts: Rows, s: int) -> bool:
     last = _learned_ms(series, sources, accounts, s)
     return bool(last >= 0 and _end(series, sources, accounts, s) // HOUR_MS > last // HOUR_MS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _arrivals(series: Series, sources: Sources, accounts: Accounts) -> None:
+def _arrivals(series: Rows, sources: Rows, accounts: Rows) -> None:
     """Spend of the step, delayed as conversions are, for every campaign and summed for the wider scopes."""
-    for s in range(len(series.parent)):
-        series.exposure[s] = 0.0
-        series.count[s] = 0.0
-        series.expected[s] = 0.0
-        series.baskets[s] = 0.0
-        series.basket_off[s] = 0.0
-    for s in range(len(series.parent)):
-        if series.level[s] != LEAF or sources.dt_ms[series.source[s]] <= 0.0:
+    for s in range(len(series)):
+        series[s].exposure = 0.0
+        series[s].count = 0.0
+        series[s].expected = 0.0
+        series[s].baskets = 0.0
+        series[s].basket_off = 0.0
+    for s in range(len(series)):
+        if series[s].level != LEAF or sources[series[s].source].dt_ms <= 0.0:
             continue
-        cost = series.step[s, COST] / 1e6
-        if cost == 0.0 and series.learned[s, level.WEIGHT_1] == 0.0:
+        cost = series[s].step[COST] / 1e6
+        if cost == 0.0 and series[s].learned[level.WEIGHT_1] == 0.0:
             continue
-        x = level.arrive(series.learned[s], cost, sources.dt_ms[series.source[s]], accounts.lag[series.account[s]])
-        series.exposure[s] = x
-        series.exposure[series.parent[s]] += x
-        series.exposure[series.parent[series.parent[s]]] += x
+        x = level.arrive(series[s].learned, cost, sources[series[s].source].dt_ms, accounts[series[s].account].lag)
+        series[s].exposure = x
+        series[series[s].parent].exposure += x
+        series[series[series[s].parent].parent].exposure += x
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _season(accounts: Accounts, a: int, at_ms: int) -> float:
+def _season(accounts: Rows, a: int, at_ms: int) -> float:
     hour = at_ms // HOUR_MS % 24
-    return float((accounts.season_n[a, hour] + SEASON_PRIOR) / (accounts.season_mu[a, hour] + SEASON_PRIOR))
+    return float((accounts[a].season_n[hour] + SEASON_PRIOR) / (accounts[a].season_mu[hour] + SEASON_PRIOR))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expect(series: Series, sources: Sources, accounts: Accounts) -> None:
+def _expect(series: Rows, sources: Rows, accounts: Rows) -> None:
     """What each campaign should have brought, what it brought, and both summed upwards where they may be judged."""
-    for s in range(len(series.parent)):
-        c = series.source[s]
-        if series.level[s] != LEAF or sources.dt_ms[c] <= 0.0:
+    for s in range(len(series)):
+        c = series[s].source
+        if series[s].level != LEAF or sources[c].dt_ms <= 0.0:
             continue
-        end = sources.watermark_ms[c]
-        x = _exposure(series, s) * _season(accounts, series.account[s], end - 1)
-        n = series.step[s, CONVERSIONS] / 1e6
-        rate = level.rate(series.learned[s], series.pooled[s]) if end - sources.first_ms[c] >= WARM_MS else 0.0
+        end = sources[c].watermark_ms
+        x = _exposure(series, s) * _season(accounts, series[s].account, end - 1)
+        n = series[s].step[CONVERSIONS] / 1e6
+        rate = level.rate(series[s].learned, series[s].pooled) if end - sources[c].first_ms >= WARM_MS else 0.0
         mu = x * rate
         if rate > 0.0:
-            series.count[s] = n
-            series.expected[s] = mu
-        if series.mode[s] & BLIND == 0:
-            level.note(series.learned[s], n, x, mu)
+            series[s].count = n
+            series[s].expected = mu
+        if series[s].mode & BLIND == 0:
+            level.note(series[s].learned, n, x, mu)
             if rate > 0.0:
                 _sum_up(series, s, n, mu)
         _remember(series, s, end, n, mu, rate > 0.0)
         _expect_baskets(series, s)
-        series.step[s] = 0
+        series[s].step[:] = 0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _exposure(series: Series, s: int) -> float:
+def _exposure(series: Rows, s: int) -> float:
     """A campaign's own exposure; conversions that name no campaign are held against their source's or account's."""
-    own = series.exposure[s]
-    if own > 0.0 or series.unassigned[s] == 0:
+    own = series[s].exposure
+    if own > 0.0 or series[s].unassigned == 0:
         return float(own)
-    up = series.parent[s]
-    return float(series.exposure[up] if series.exposure[up] > 0.0 else series.exposure[series.parent[up]])
+    up = series[s].parent
+    return float(series[up].exposure if series[up].exposure > 0.0 else series[series[up].parent].exposure)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _sum_up(series: Series, s: int, n: float, mu: float) -> None:
-    up = series.parent[s]
+def _sum_up(series: Rows, s: int, n: float, mu: float) -> None:
+    up = series[s].parent
     for _ in range(2):
-        series.count[up] += n
-        series.expected[up] += mu
-        up = series.parent[up]
+        series[up].count += n
+        series[up].expected += mu
+        up = series[up].parent
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expect_baskets(series: Series, s: int) -> None:
-    k = series.step[s, BASKETS] / 1e6
+def _expect_baskets(series: Rows, s: int) -> None:
+    k = series[s].step[BASKETS] / 1e6
     if k <= 0.0:
         return
-    total = series.step[s, LOG_BASKETS] / 1e6
-    series.baskets[s] = k
-    series.basket_off[s] = total
-    row = series.basket[s]
-    if row[basket.COUNT] < basket.MIN_BASKETS or series.mode[s] & MODE_ROAS:
+    total = series[s].step[LOG_BASKETS] / 1e6
+    series[s].baskets = k
+    series[s].basket_off = total
+    row = series[s].basket
+    if row[basket.COUNT] < basket.MIN_BASKETS or series[s].mode & MODE_ROAS:
         return
-    up = series.parent[s]
+    up = series[s].parent
     for _ in range(2):
-        series.baskets[up] += k
-        series.basket_off[up] += total - k * row[basket.MEAN]
-        up = series.parent[up]
+        series[up].baskets += k
+        series[up].basket_off += total - k * row[basket.MEAN]
+        up = series[up].parent
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _remember(series: Series, s: int, end: int, n: float, mu: float, known: bool) -> None:
+def _remember(series: Rows, s: int, end: int, n: float, mu: float, known: bool) -> None:
     """Hourly history for the charts: of the campaign and of what it belongs to."""
     hour = (end - 1) // HOUR_MS
     at = s
@@ -285,74 +226,74 @@ def _remember(series: Series, s: int, end: int, n: float, mu: float, known: bool
         _turn(series, at, hour)
         slot = hour % HOURS
         if at == s or known:
-            series.history[at, slot, 0] += n
-        series.history[at, slot, 1] += mu
-        series.history[at, slot, 2] += series.step[s, COST]
-        series.history[at, slot, 3] += series.step[s, VALUE]
+            series[at].history[slot, 0] += n
+        series[at].history[slot, 1] += mu
+        series[at].history[slot, 2] += series[s].step[COST]
+        series[at].history[slot, 3] += series[s].step[VALUE]
         for k in range(4):
-            series.history[at, slot, 4 + k] += series.step[s, BY_LAG + k] / 1e6
-        at = series.parent[at]
+            series[at].history[slot, 4 + k] += series[s].step[BY_LAG + k] / 1e6
+        at = series[at].parent
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _turn(series: Series, s: int, hour: int) -> None:
-    last = series.history_hour[s]
+def _turn(series: Rows, s: int, hour: int) -> None:
+    last = series[s].history_hour
     if last < 0 or hour - last >= HOURS:
-        series.history[s] = 0.0
+        series[s].history[:] = 0.0
     else:
         for h in range(last + 1, hour + 1):
-            series.history[s, h % HOURS] = 0.0
-    series.history_hour[s] = max(hour, last)
+            series[s].history[h % HOURS][:] = 0.0
+    series[s].history_hour = max(hour, last)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _test(series: Series, s: int, from_ms: float, quiet_days: float, streams: float) -> int:
+def _test(series: Rows, s: int, from_ms: float, quiet_days: float, streams: float) -> int:
     above = 0
-    up = series.parent[s]
+    up = series[s].parent
     while up != -1:
-        above |= series.mode[up]
-        up = series.parent[up]
+        above |= series[up].mode
+        up = series[up].parent
     reason = 0
-    if series.expected[s] > 0.0 or series.count[s] > 0.0:
+    if series[s].expected > 0.0 or series[s].count > 0.0:
         reason |= _test_count(series, s, from_ms, quiet_days * streams, above)
-    if series.baskets[s] > 0.0:
+    if series[s].baskets > 0.0:
         reason |= _test_baskets(series, s, from_ms, quiet_days * streams, above)
     return reason
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _test_count(series: Series, s: int, from_ms: float, days: float, above: int) -> int:
-    n = series.count[s]
-    mu = series.expected[s]
-    phi = series.phi[s]
-    waited = outage.run(series.timer[s], n, mu, phi, from_ms)
-    stopped = waited >= outage.limit(days * max(series.rate_a_day[s], 1.0)) and above & BLIND == 0
-    if series.mode[s] & BLIND:
-        series.recovered[s] = deficit.recover(series.deficit[s], n, mu, phi, series.ratio[s])
-        reason = CALM_COUNT if series.recovered[s] >= CALM else 0
-        return reason | (OUTAGE if stopped and series.mode[s] & MODE_OUTAGE == 0 else 0)
+def _test_count(series: Rows, s: int, from_ms: float, days: float, above: int) -> int:
+    n = series[s].count
+    mu = series[s].expected
+    phi = series[s].phi
+    waited = outage.run(series[s].timer, n, mu, phi, from_ms)
+    stopped = waited >= outage.limit(days * max(series[s].rate_a_day, 1.0)) and above & BLIND == 0
+    if series[s].mode & BLIND:
+        series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, series[s].ratio)
+        reason = CALM_COUNT if series[s].recovered >= CALM else 0
+        return reason | (OUTAGE if stopped and series[s].mode & MODE_OUTAGE == 0 else 0)
     if above & BLIND:
         return 0
-    if not deficit.step(series.deficit[s], n, mu, phi, from_ms):
+    if not deficit.step(series[s].deficit, n, mu, phi, from_ms):
         return OUTAGE if stopped else 0
-    gamma = days * max(series.steps_a_day[s], 1.0)
-    r = deficit.evidence(series.deficit[s])
-    series.hot[s] = 1 if math.log(1.0 + r) > SUSPICION * math.log(gamma) else 0
+    gamma = days * max(series[s].steps_a_day, 1.0)
+    r = deficit.evidence(series[s].deficit)
+    series[s].hot = 1 if math.log(1.0 + r) > SUSPICION * math.log(gamma) else 0
     return (OUTAGE if stopped else 0) | (CPA if r >= gamma else 0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _test_baskets(series: Series, s: int, from_ms: float, days: float, above: int) -> int:
-    row = series.basket[s]
-    k = series.baskets[s]
-    off = series.basket_off[s]
-    if series.mode[s] & MODE_ROAS:
+def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int) -> int:
+    row = series[s].basket
+    k = series[s].baskets
+    off = series[s].basket_off
+    if series[s].mode & MODE_ROAS:
         r = basket.recover(row, k, off, BASKET_RECOVERY)
         return CALM_BASKET if r >= CALM else 0
     if above & MODE_ROAS:
         return 0
     if basket.step(row, k, off, from_ms):
-        gamma = days * max(min(series.rate_a_day[s], 1440.0), 1.0)
+        gamma = days * max(min(series[s].rate_a_day, 1440.0), 1.0)
         r = basket.evidence(row)
         if math.log(1.0 + r) <= SUSPICION * math.log(gamma):
             basket.hold(row, k, off)
@@ -366,14 +307,14 @@ def _test_baskets(series: Series, s: int, from_ms: float, days: float, above: in
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn(series: Series, sources: Sources, accounts: Accounts, day: Ints) -> None:
+def _learn(series: Rows, sources: Rows, accounts: Rows, day: Ints) -> None:
     """At the turn of an hour learn what is free of suspicion, and renew what follows from it."""
     turned = False
-    for c in range(len(sources.series)):
-        turned |= sources.watermark_ms[c] // HOUR_MS > sources.learned_ms[c] // HOUR_MS and sources.judged_ms[c] >= 0
+    for c in range(len(sources)):
+        turned |= sources[c].watermark_ms // HOUR_MS > sources[c].learned_ms // HOUR_MS and sources[c].judged_ms >= 0
     if not turned:
         return
-    for s in range(len(series.parent)):
+    for s in range(len(series)):
         if _hour_turned(series, sources, accounts, s):
             _learn_one(series, sources, accounts, s, day[s, CONVERSIONS] / 1e6)
     _pool(series)
@@ -381,94 +322,94 @@ def _learn(series: Series, sources: Sources, accounts: Accounts, day: Ints) -> N
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_one(series: Series, sources: Sources, accounts: Accounts, s: int, last_day: float) -> None:
-    row = series.learned[s]
-    if series.mode[s] & BLIND or _above(series, s) & BLIND:
+def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: float) -> None:
+    row = series[s].learned
+    if series[s].mode & BLIND or _above(series, s) & BLIND:
         level.drop(row)
     elif not _suspect(series, s):
         elapsed = _end(series, sources, accounts, s) - _learned_ms(series, sources, accounts, s)
-        if series.level[s] == LEAF and row[level.HOUR_MU] > 0.0 and elapsed <= 2 * HOUR_MS:
-            _learn_season(accounts, series.account[s], _end(series, sources, accounts, s) - HOUR_MS, row)
+        if series[s].level == LEAF and row[level.HOUR_MU] > 0.0 and elapsed <= 2 * HOUR_MS:
+            _learn_season(accounts, series[s].account, _end(series, sources, accounts, s) - HOUR_MS, row)
         level.commit(row, elapsed)
-    rate = series.rate_a_day[s]
-    series.rate_a_day[s] = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
-    series.steps_a_day[s] = min(1440.0, series.rate_a_day[s] / deficit.STEP_MU)
+    rate = series[s].rate_a_day
+    series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
+    series[s].steps_a_day = min(1440.0, series[s].rate_a_day / deficit.STEP_MU)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_season(accounts: Accounts, a: int, at_ms: int, row: Floats) -> None:
+def _learn_season(accounts: Rows, a: int, at_ms: int, row: Floats) -> None:
     hour = at_ms // HOUR_MS % 24
     factor = _season(accounts, a, at_ms)
-    accounts.season_n[a, hour] += row[level.HOUR_N]
-    accounts.season_mu[a, hour] += row[level.HOUR_MU] / factor
+    accounts[a].season_n[hour] += row[level.HOUR_N]
+    accounts[a].season_mu[hour] += row[level.HOUR_MU] / factor
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _above(series: Series, s: int) -> int:
-    up = series.parent[s]
+def _above(series: Rows, s: int) -> int:
+    up = series[s].parent
     modes = 0
     while up != -1:
-        modes |= series.mode[up]
-        up = series.parent[up]
+        modes |= series[up].mode
+        up = series[up].parent
     return modes
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _suspect(series: Series, s: int) -> bool:
+def _suspect(series: Rows, s: int) -> bool:
     at = s
     while at != -1:
-        if series.hot[at]:
+        if series[at].hot:
             return True
-        at = series.parent[at]
+        at = series[at].parent
     return False
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _pool(series: Series) -> None:
+def _pool(series: Rows) -> None:
     """Wider scopes know the sum of what their campaigns learned."""
-    for s in range(len(series.parent)):
-        if series.level[s] != LEAF:
-            series.learned[s, level.A] = 0.0
-            series.learned[s, level.B] = 0.0
-    for s in range(len(series.parent)):
-        row = series.learned[s]
-        spent = series.unassigned[s] == 0 or row[level.WEIGHT_1] > 0.0
-        up = series.parent[s] if series.level[s] == LEAF else -1
+    for s in range(len(series)):
+        if series[s].level != LEAF:
+            series[s].learned[level.A] = 0.0
+            series[s].learned[level.B] = 0.0
+    for s in range(len(series)):
+        row = series[s].learned
+        spent = series[s].unassigned == 0 or row[level.WEIGHT_1] > 0.0
+        up = series[s].parent if series[s].level == LEAF else -1
         while up != -1:
-            series.learned[up, level.A] += row[level.A]
-            series.learned[up, level.B] += row[level.B] if spent else 0.0
-            up = series.parent[up]
+            series[up].learned[level.A] += row[level.A]
+            series[up].learned[level.B] += row[level.B] if spent else 0.0
+            up = series[up].parent
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _finish_hour(series: Series, sources: Sources, accounts: Accounts) -> None:
-    accounts.streams[:] = 0.0
-    for s in range(len(series.parent)):
-        row = series.learned[s]
-        up = series.parent[s]
-        series.pooled[s] = 0.0 if up == -1 else level.rate(series.learned[up], 0.0)
-        if up != -1 and series.pooled[s] == 0.0 and series.parent[up] != -1:
-            series.pooled[s] = level.rate(series.learned[series.parent[up]], 0.0)
-        series.certainty[s] = row[level.A] + level.PRIOR_CONVERSIONS
-        series.phi[s] = deficit.widened(level.dispersion(row), series.certainty[s])
+def _finish_hour(series: Rows, sources: Rows, accounts: Rows) -> None:
+    accounts["streams"][:] = 0.0
+    for s in range(len(series)):
+        row = series[s].learned
+        up = series[s].parent
+        series[s].pooled = 0.0 if up == -1 else level.rate(series[up].learned, 0.0)
+        if up != -1 and series[s].pooled == 0.0 and series[up].parent != -1:
+            series[s].pooled = level.rate(series[series[up].parent].learned, 0.0)
+        series[s].certainty = row[level.A] + level.PRIOR_CONVERSIONS
+        series[s].phi = deficit.widened(level.dispersion(row), series[s].certainty)
         if row[level.A] > 0.0:
-            accounts.streams[series.account[s]] += TESTS
-    for a in range(len(accounts.series)):
-        accounts.streams[a] = max(1.0, accounts.streams[a])
-        if accounts.watermark_ms[a] // HOUR_MS > accounts.learned_ms[a] // HOUR_MS:
-            _learn_lag(accounts, a, accounts.watermark_ms[a] // DAY_MS > accounts.learned_ms[a] // DAY_MS)
-            accounts.learned_ms[a] = accounts.watermark_ms[a]
-    for c in range(len(sources.series)):
-        if sources.judged_ms[c] >= 0 and sources.watermark_ms[c] // HOUR_MS > sources.learned_ms[c] // HOUR_MS:
-            sources.learned_ms[c] = sources.watermark_ms[c]
+            accounts[series[s].account].streams += TESTS
+    for a in range(len(accounts)):
+        accounts[a].streams = max(1.0, accounts[a].streams)
+        if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
+            _learn_lag(accounts, a, accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS)
+            accounts[a].learned_ms = accounts[a].watermark_ms
+    for c in range(len(sources)):
+        if sources[c].judged_ms >= 0 and sources[c].watermark_ms // HOUR_MS > sources[c].learned_ms // HOUR_MS:
+            sources[c].learned_ms = sources[c].watermark_ms
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_lag(accounts: Accounts, a: int, new_day: bool) -> None:
-    total = LAG_PRIOR + accounts.lags[a].sum()
+def _learn_lag(accounts: Rows, a: int, new_day: bool) -> None:
+    total = LAG_PRIOR + accounts[a].lags.sum()
     for k in range(4):
-        accounts.lag[a, k] = (accounts.lags[a, k] + (LAG_PRIOR if k == 0 else 0.0)) / total
+        accounts[a].lag[k] = (accounts[a].lags[k] + (LAG_PRIOR if k == 0 else 0.0)) / total
     if new_day:
         for h in range(24):
-            accounts.season_n[a, h] *= SEASON_KEEP
-            accounts.season_mu[a, h] *= SEASON_KEEP
+            accounts[a].season_n[h] *= SEASON_KEEP
+            accounts[a].season_mu[h] *= SEASON_KEEP

@@ -14,11 +14,13 @@ watermark has moved past it, and so that a late fact still corrects the pane it 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from streams.columns import Spec
 
 Ints = NDArray[np.int64]
 
@@ -28,171 +30,124 @@ COST, IMPRESSIONS, CLICKS, CONVERSIONS, VALUE, BASKETS, LOG_BASKETS, BY_LAG = ra
 MEASURES = BY_LAG + 4
 """The last four are conversions whose click is known, by lag stage."""
 NONE = -1
+WAITING, FREE, USED = range(3)
+"""How many panes wait, which closed row heads the list of free ones, and how many closed rows were ever used."""
 
-
-class Waiting(NamedTuple):
-    """Panes (one row a fact) that are not complete yet; ``size[0]`` rows are in use."""
-
-    series: Ints
-    minute: Ints
-    sums: Ints
-    size: Ints
-
-
-class Closed(NamedTuple):
-    """Closed panes of the longest window, chained per source; ``free[0]`` heads the list of free rows, ``free[1]`` is the high-water mark."""
-
-    series: Ints
-    minute: Ints
-    sums: Ints
-    following: Ints
-    before: Ints
-    free: Ints
-
-
-class Chain(NamedTuple):
-    """Per source: the first and last closed pane, and per window the first pane still inside."""
-
-    head: Ints
-    tail: Ints
-    first: Ints
+PANE: Spec = {"series": (np.int64, (), 0), "minute": (np.int64, (), 0), "sums": (np.int64, (MEASURES,), 0)}
+CLOSED_PANE: Spec = {**PANE, "following": (np.int64, (), NONE), "before": (np.int64, (), NONE)}
+Rows = NDArray[Any]
+"""A structured array: panes as above, series and sources as the registry lays them out."""
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def close(
-    waiting: Waiting,
-    closed: Closed,
-    chain: Chain,
-    latest: Ints,
-    source_of: Ints,
-    parent: Ints,
-    watermark_ms: Ints,
-    step: Ints,
-    windows: Ints,
-) -> None:
-    """Close every complete pane: into ``step[series]``, into the windows of its series and wider scopes, into its chain."""
+def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows, windows: Ints) -> None:
+    """Close every complete pane: into its series' ``step``, into the windows of its scopes, into its source's chain."""
     left = 0
-    for i in range(waiting.size[0]):
-        series = waiting.series[i]
-        source = source_of[series]
-        if (waiting.minute[i] + 1) * PANE_MS > watermark_ms[source]:
-            waiting.series[left] = series
-            waiting.minute[left] = waiting.minute[i]
-            waiting.sums[left] = waiting.sums[i]
+    for i in range(sizes[WAITING]):
+        s = waiting[i].series
+        source = series[s].source
+        if (waiting[i].minute + 1) * PANE_MS > sources[source].watermark_ms:
+            waiting[left].series = s
+            waiting[left].minute = waiting[i].minute
+            for m in range(MEASURES):
+                waiting[left].sums[m] = waiting[i].sums[m]
             left += 1
             continue
-        step[series] += waiting.sums[i]
-        _keep(
-            closed,
-            chain,
-            latest,
-            parent,
-            windows,
-            series,
-            source,
-            waiting.minute[i],
-            waiting.sums[i],
-            watermark_ms[source] // PANE_MS,
-        )
-    waiting.size[0] = left
-    for source in range(len(watermark_ms)):
-        _expire(closed, chain, latest, parent, windows, source, watermark_ms[source] // PANE_MS)
+        for m in range(MEASURES):
+            series[s].step[m] += waiting[i].sums[m]
+        _keep(waiting[i], closed, sizes, series, sources, windows, sources[source].watermark_ms // PANE_MS)
+    sizes[WAITING] = left
+    for source in range(len(sources)):
+        _expire(closed, sizes, series, sources, windows, source, sources[source].watermark_ms // PANE_MS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _keep(
-    closed: Closed,
-    chain: Chain,
-    latest: Ints,
-    parent: Ints,
-    windows: Ints,
-    series: int,
-    source: int,
-    minute: int,
-    sums: Ints,
-    end: int,
-) -> None:
-    if minute < end - WINDOWS_MIN[-1]:
+def _keep(pane: Any, closed: Rows, sizes: Ints, series: Rows, sources: Rows, windows: Ints, end: int) -> None:
+    if pane.minute < end - WINDOWS_MIN[-1]:
         return
+    s = pane.series
     for w in range(len(WINDOWS_MIN)):
-        if minute >= end - WINDOWS_MIN[w]:
-            _add(windows[w], parent, series, sums, 1)
-    row = latest[series]
-    if row != NONE and closed.minute[row] == minute:
-        closed.sums[row] += sums
+        if pane.minute >= end - WINDOWS_MIN[w]:
+            _add(windows[w], series, s, pane.sums, 1)
+    row = series[s].latest
+    if row != NONE and closed[row].minute == pane.minute:
+        for m in range(MEASURES):
+            closed[row].sums[m] += pane.sums[m]
         return
-    row = _take_row(closed)
-    closed.series[row] = series
-    closed.minute[row] = minute
-    closed.sums[row] = sums
-    latest[series] = row
-    _insert(closed, chain, row, source, minute, end)
+    row = _take_row(closed, sizes)
+    closed[row].series = s
+    closed[row].minute = pane.minute
+    for m in range(MEASURES):
+        closed[row].sums[m] = pane.sums[m]
+    series[s].latest = row
+    _insert(closed, sources, row, series[s].source, end)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _take_row(closed: Closed) -> int:
-    row = closed.free[0]
+def _take_row(closed: Rows, sizes: Ints) -> int:
+    row = sizes[FREE]
     if row != NONE:
-        closed.free[0] = closed.following[row]
+        sizes[FREE] = closed[row].following
         return int(row)
-    row = closed.free[1]
-    closed.free[1] = row + 1
+    row = sizes[USED]
+    sizes[USED] = row + 1
     return int(row)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _insert(closed: Closed, chain: Chain, row: int, source: int, minute: int, end: int) -> None:
-    after = chain.tail[source]
-    while after != NONE and closed.minute[after] > minute:
-        after = closed.before[after]
-    following = chain.head[source] if after == NONE else closed.following[after]
-    closed.before[row] = after
-    closed.following[row] = following
+def _insert(closed: Rows, sources: Rows, row: int, source: int, end: int) -> None:
+    minute = closed[row].minute
+    after = sources[source].tail
+    while after != NONE and closed[after].minute > minute:
+        after = closed[after].before
+    following = sources[source].head if after == NONE else closed[after].following
+    closed[row].before = after
+    closed[row].following = following
     if after == NONE:
-        chain.head[source] = row
+        sources[source].head = row
     else:
-        closed.following[after] = row
+        closed[after].following = row
     if following == NONE:
-        chain.tail[source] = row
+        sources[source].tail = row
     else:
-        closed.before[following] = row
+        closed[following].before = row
     for w in range(len(WINDOWS_MIN)):
-        if minute >= end - WINDOWS_MIN[w] and chain.first[source, w] == following:
-            chain.first[source, w] = row
+        if minute >= end - WINDOWS_MIN[w] and sources[source].first[w] == following:
+            sources[source].first[w] = row
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expire(closed: Closed, chain: Chain, latest: Ints, parent: Ints, windows: Ints, source: int, end: int) -> None:
+def _expire(closed: Rows, sizes: Ints, series: Rows, sources: Rows, windows: Ints, source: int, end: int) -> None:
     for w in range(len(WINDOWS_MIN)):
-        row = chain.first[source, w]
-        while row != NONE and closed.minute[row] < end - WINDOWS_MIN[w]:
-            _add(windows[w], parent, closed.series[row], closed.sums[row], -1)
-            row = closed.following[row]
-        chain.first[source, w] = row
-    _release(closed, chain, latest, source, end - WINDOWS_MIN[-1])
+        row = sources[source].first[w]
+        while row != NONE and closed[row].minute < end - WINDOWS_MIN[w]:
+            _add(windows[w], series, closed[row].series, closed[row].sums, -1)
+            row = closed[row].following
+        sources[source].first[w] = row
+    _release(closed, sizes, series, sources, source, end - WINDOWS_MIN[-1])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _release(closed: Closed, chain: Chain, latest: Ints, source: int, oldest: int) -> None:
-    row = chain.head[source]
-    while row != NONE and closed.minute[row] < oldest:
-        following = closed.following[row]
-        if latest[closed.series[row]] == row:
-            latest[closed.series[row]] = NONE
-        closed.following[row] = closed.free[0]
-        closed.free[0] = row
+def _release(closed: Rows, sizes: Ints, series: Rows, sources: Rows, source: int, oldest: int) -> None:
+    row = sources[source].head
+    while row != NONE and closed[row].minute < oldest:
+        following = closed[row].following
+        if series[closed[row].series].latest == row:
+            series[closed[row].series].latest = NONE
+        closed[row].following = sizes[FREE]
+        sizes[FREE] = row
         row = following
-    chain.head[source] = row
+    sources[source].head = row
     if row == NONE:
-        chain.tail[source] = NONE
+        sources[source].tail = NONE
     else:
-        closed.before[row] = NONE
+        closed[row].before = NONE
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _add(window: Ints, parent: Ints, series: int, sums: Ints, sign: int) -> None:
-    at = series
+def _add(window: Ints, series: Rows, s: int, sums: Ints, sign: int) -> None:
+    at = s
     while at != NONE:
         for m in range(MEASURES):
             window[at, m] += sign * sums[m]
-        at = parent[at]
+        at = series[at].parent

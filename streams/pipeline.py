@@ -22,15 +22,13 @@ from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
-from streams.panes import MEASURES, NONE, PANE_MS, Chain, Closed, Waiting, close
+from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE, PANE_MS, USED, WAITING, close
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.series import Registry, Scope
 from streams.settings import DetectionSettings
 from streams.state import pack, unpack
 
-_WAITING = {"series": (np.int64, (), 0), "minute": (np.int64, (), 0), "sums": (np.int64, (MEASURES,), 0)}
-_CLOSED = {**_WAITING, "following": (np.int64, (), NONE), "before": (np.int64, (), NONE)}
 _HAPPENING_KINDS = frozenset({Kind.CHANGE, Kind.STATE})
 CAUSE_HORIZON_MS = 2 * 86_400_000
 _DETAIL = {
@@ -53,8 +51,8 @@ class Pipeline:
         self._fence = Fence()
         self._snapshots = Snapshots()
         self._metrics = Metrics(settings)
-        self._waiting = Columns(_WAITING)
-        self._closed = Columns(_CLOSED)
+        self._waiting = Columns(PANE)
+        self._closed = Columns(CLOSED_PANE)
         self._sizes = np.array(
             [0, NONE, 0], np.int64
         )  # waiting rows, head of the free closed rows, closed rows ever used
@@ -101,23 +99,22 @@ class Pipeline:
     ) -> None:
         if high <= low:
             return
-        sources, ids = self._registry.sources, self._ids
+        registry, ids = self._registry, self._ids
         ids.reserve(high - low, (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1)
-        self._waiting.size = int(self._sizes[0])
-        self._waiting.reserve(self._waiting.size + (high - low))
-        times = (sources["newest_ms"], sources["declared_ms"], sources["watermark_ms"])
+        self._make_room(high - low)
         take(
-            facts, low, high, self._places.places, self._bounds(), times, self._registry.accounts["lags"],
-            ids.hashes, ids.hours, ids.used, self._open_panes(), self._registry.series["total"], taken,
+            facts, low, high, self._places.places, self._bounds(),
+            registry.series.rows, registry.sources.rows, registry.accounts.rows,
+            ids.hashes, ids.hours, ids.used, self._waiting.whole, self._sizes, taken,
         )  # fmt: skip
         while rare and rare[0] < high:
             row = rare.pop(0)
             if taken[row] == Taken.OTHER:
                 self._take_rare(batch, row, taken, outcome)
 
-    def _open_panes(self) -> Waiting:
-        waiting = self._waiting.whole()
-        return Waiting(waiting["series"], waiting["minute"], waiting["sums"], self._sizes[:1])
+    def _make_room(self, more: int) -> None:
+        self._waiting.size, self._closed.size = int(self._sizes[WAITING]), int(self._sizes[USED])
+        self._waiting.reserve(self._waiting.size + more)
 
     def _take_rare(self, batch: Batch, row: int, taken: Any, outcome: Outcome) -> None:
         kind, fact, key = Kind(batch.kind[row]), batch.rare[row], int(batch.key[row])
@@ -128,7 +125,7 @@ class Pipeline:
         taken[row] = verdict
         if verdict != Taken.ACCEPTED:
             return
-        move(self._registry.sources["newest_ms"], int(places.source[key]), fact.at, self.tick_ms)
+        move(self._registry.sources.rows, int(places.source[key]), fact.at, self.tick_ms)
         if kind is Kind.SNAPSHOT:
             taken[row] = self._restate(fact, int(places.leaf[key]))
         elif kind is Kind.METRIC:
@@ -141,12 +138,10 @@ class Pipeline:
         if replaced is None:
             return Taken.DUPLICATE
         minute, difference = replaced
-        at = int(self._sizes[0])
-        self._waiting.size = at
-        self._waiting.reserve(at + 1)
-        panes = self._open_panes()
-        panes.series[at], panes.minute[at], panes.sums[at] = leaf, minute, difference
-        self._sizes[0] += 1
+        self._make_room(1)
+        pane = self._waiting.whole[self._sizes[WAITING]]
+        pane["series"], pane["minute"], pane["sums"] = leaf, minute, difference
+        self._sizes[WAITING] += 1
         self._registry.series["total"][leaf] += difference
         watermark = self._registry.sources["watermark_ms"][self._registry.series["source"][leaf]]
         return Taken.LATE if (minute + 1) * PANE_MS <= watermark else Taken.ACCEPTED
@@ -166,43 +161,17 @@ class Pipeline:
             self._snapshots.forget(at_ms)
         self.tick_ms = at_ms
         registry = self._registry
-        series, sources, accounts = (judge_columns(kind, table) for kind, table in self._tables())
-        judge.watermarks(sources, accounts, at_ms, self.settings.lateness_ms)
-        self._close(series.step)
-        rows = len(series.parent)
+        series, sources, accounts = registry.series.rows, registry.sources.rows, registry.accounts.rows
+        judge.watermarks(sources, at_ms, self.settings.lateness_ms)
+        self._make_room(0)
+        self._closed.reserve(self._closed.size + self._waiting.size)
+        close(self._waiting.whole, self._closed.whole, self._sizes, series, sources, registry.windows)
+        rows = len(series)
         found, why = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        day = registry.windows[-1, :rows]
-        count = judge.judge(series, sources, accounts, day, self.settings.quiet_days, found, why)
+        count = judge.judge(series, sources, accounts, registry.windows[-1], self.settings.quiet_days, found, why)
         for i in range(count):
             outcome.changes += self._attention.attend(int(found[i]), int(why[i]), at_ms)
         outcome.changes += self._metrics.tick(at_ms, self._life)
-
-    def _tables(self) -> list[tuple[Any, Columns]]:
-        registry = self._registry
-        return [(judge.Series, registry.series), (judge.Sources, registry.sources), (judge.Accounts, registry.accounts)]
-
-    def _close(self, step: Any) -> None:
-        self._closed.size = int(self._sizes[2])
-        self._closed.reserve(self._closed.size + int(self._sizes[0]))
-        closed, sources, registry = self._closed.whole(), self._registry.sources, self._registry
-        close(
-            self._open_panes(),
-            Closed(
-                closed["series"],
-                closed["minute"],
-                closed["sums"],
-                closed["following"],
-                closed["before"],
-                self._sizes[1:],
-            ),
-            Chain(sources["head"], sources["tail"], sources["first"]),
-            registry.series["latest"],
-            registry.series["source"],
-            registry.series["parent"],
-            sources["watermark_ms"],
-            step,
-            registry.windows,
-        )
 
     def _account_for(self, batch: Batch, taken: Any, outcome: Outcome) -> None:
         for verdict, count in enumerate(np.bincount(taken, minlength=len(Taken)).tolist()):
@@ -222,14 +191,14 @@ class Pipeline:
     def snapshot(self) -> bytes:
         """The whole state as bytes (versioned, no pickle)."""
         registry = self._registry
-        self._waiting.size, self._closed.size = int(self._sizes[0]), int(self._sizes[2])
+        self._make_room(0)
         oldest = (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1
         arrays = {
             **registry.series.arrays("series"),
             **registry.sources.arrays("sources"),
             **registry.accounts.arrays("accounts"),
-            **self._waiting.refreshed().arrays("waiting"),
-            **self._closed.refreshed().arrays("closed"),
+            **self._waiting.arrays("waiting"),
+            **self._closed.arrays("closed"),
             **self._ids.arrays(oldest),
             "windows": registry.windows[:, : registry.series.size],
             "sizes": self._sizes,
@@ -275,8 +244,3 @@ class Pipeline:
         pipeline._statuses.update({(a, s, c): status for a, s, c, status in plain["statuses"]})
         pipeline._attention = Attention(registry, pipeline._life, pipeline._statuses)
         return pipeline
-
-
-def judge_columns(kind: Any, table: Columns) -> Any:
-    """The columns of a table as the named tuple that the compiled judge takes."""
-    return kind(*(table[name] for name in kind._fields))
