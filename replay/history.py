@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-import numpy as np
 import zstandard
 
 from events.batch import Batch, Ints, Keys
 from events.codec import KEPT_RAW_BYTES, MAX_LINE_BYTES, Decoder
-from events.errors import EventsError, Reason
+from events.errors import ForeignTable, Reason
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20
@@ -91,10 +90,12 @@ def read(paths: Sequence[str], keys: Keys, *, rejects: Rejects) -> Iterator[tupl
             head = _peek(raw)
             try:
                 if head.startswith(b"PAR1"):
-                    yield from _parquet(path, keys)
+                    yield from _parquet(path, keys, rejects)
                 else:
                     yield from _ndjson(path, raw, _unpacked(path, raw, head), keys, rejects)
-            except (*_BROKEN, EventsError) as error:
+            except ForeignTable as error:
+                raise HistoryError(str(error)) from error
+            except _BROKEN as error:
                 raise HistoryError(f"{path}: {_words(error)}") from error
 
 
@@ -122,27 +123,53 @@ def _unpacked(path: str, raw: IO[bytes], head: bytes) -> Readable:
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=raw)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+        return _Frames(raw)
     if b"\0" in head:
         raise HistoryError(f"{path}: is neither NDJSON (plain, gzip, Zstandard) nor Parquet")
     return raw
 
 
-def _parquet(path: str, keys: Keys) -> Iterator[tuple[Batch, Ints, Block]]:
+class _Frames:
+    """Zstandard frames, one after another. Unlike the library's own reader it notices a frame that is cut short."""
+
+    def __init__(self, raw: Readable) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._fresh = True
+
+    def read(self, size: int, /) -> bytes:
+        """Some bytes, about ``size`` packed ones unpacked; none at the end."""
+        while packed := self._raw.read(size):
+            if unpacked := self._unpack(packed):
+                return unpacked
+        if not self._fresh:
+            raise EOFError("Zstandard data ended before the end of its frame")
+        return b""
+
+    def _unpack(self, packed: bytes) -> bytes:
+        parts = []
+        while packed:
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            parts.append(self._frame.decompress(packed))
+            self._fresh = self._frame.eof
+            packed = self._frame.unused_data if self._frame.eof else b""
+        return b"".join(parts)
+
+
+def _parquet(path: str, keys: Keys, rejects: Rejects) -> Iterator[tuple[Batch, Ints, Block]]:
     if path == STDIN:
         raise HistoryError("-: Parquet cannot be read from standard input; give the file")
     from events.parquet import read as read_parquet  # Arrow takes long to load, and most histories are NDJSON
 
     size, rows = Path(path).stat().st_size, 0
-    for batch in read_parquet(Path(path), keys):
-        rows += len(batch)
-        yield batch, _numbered(rows - len(batch), len(batch)), Block(path, size, 0, None)
+    for decoded in read_parquet(path, keys):
+        for one in decoded.rejects:
+            rejects(RejectedLine(path, one.line + 1, one.reason, one.detail, as_text(one.raw)))
+        rows += len(decoded.batch) + len(decoded.rejects)
+        yield decoded.batch, decoded.line_of + 1, Block(path, size, 0, None)
     if rows == 0:
         raise HistoryError(f"{path}: is empty")
-
-
-def _numbered(before: int, count: int) -> Ints:
-    return np.arange(before + 1, before + count + 1)
 
 
 def _ndjson(
@@ -172,30 +199,34 @@ class TooLong:
     start: bytes
 
 
-def whole_lines(text: Readable) -> Iterator[bytes | TooLong]:
-    """Cut a stream into blocks that end with a line; a line beyond the limit is read past, not kept.
+def whole_lines(
+    text: Readable, block_bytes: int = BLOCK_BYTES, longest: int = MAX_LINE_BYTES
+) -> Iterator[bytes | TooLong]:
+    """Cut a stream into blocks that end with a line; a line beyond ``longest`` is read past, not kept.
 
     >>> import io
     >>> list(whole_lines(io.BytesIO(b"a\\nb")))
     [b'a\\n', b'b']
     """
-    rest = text.read(len(_BOM)).removeprefix(_BOM)
-    while block := text.read(BLOCK_BYTES):
+    rest, block = b"", text.read(max(block_bytes, len(_BOM))).removeprefix(_BOM)
+    while block:
         end = block.rfind(b"\n") + 1
         if end:
             yield rest + block[:end]
             rest = block[end:]
         else:
             rest += block
-        if len(rest) > MAX_LINE_BYTES:
+        block = b""
+        if len(rest) > longest:
             yield TooLong(rest[:KEPT_RAW_BYTES])
-            rest = _after_line(text)
+            rest, block = b"", _after_line(text, block_bytes)
+        block = block or text.read(block_bytes)
     if rest:
         yield rest
 
 
-def _after_line(text: Readable) -> bytes:
-    while block := text.read(BLOCK_BYTES):
+def _after_line(text: Readable, block_bytes: int) -> bytes:
+    while block := text.read(block_bytes):
         end = block.find(b"\n") + 1
         if end:
             return block[end:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,7 +12,7 @@ from rich.text import Text
 from replay.score import Score, Tally
 from replay.summary import DearAlert, Summary
 
-_LONGEST = 60
+_LONGEST_PATH = 240
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
@@ -27,7 +27,7 @@ def show(summary: Summary) -> RenderableType:
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
-def name(text: str | None) -> str:
+def name(text: str | None, longest: int = 60) -> str:
     """A name from outside on one line: what cannot be printed shows as ``�``, what is long is cut.
 
     >>> name("a\\x1b[31mb\\n"), name(None)
@@ -35,8 +35,8 @@ def name(text: str | None) -> str:
     """
     if text is None:
         return "–"
-    plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[: _LONGEST + 1])
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[: longest + 1])
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
 def money(micros: int, currency: str | None) -> str:
@@ -61,10 +61,11 @@ def length(span_ms: int | None) -> str:
     return f"{span_ms / _HOUR_MS:.1f} h" if span_ms >= _HOUR_MS else f"{span_ms / _MINUTE_MS:.1f} min"
 
 
-def _grid(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+def _grid(title: str, columns: Sequence[str] = (), right: Iterable[str] = ()) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.show_header = bool(columns)
     right = set(right)
-    for column in columns:
+    for column in columns or ("", ""):
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
 
@@ -74,8 +75,8 @@ def _row(table: Table, *cells: str) -> None:
 
 
 def _facts(summary: Summary) -> Table:
-    table = _grid("History", ("", " "))
-    _row(table, "files", ", ".join(map(name, summary.files)))
+    table = _grid("History")
+    _row(table, "files", ", ".join(name(file, _LONGEST_PATH) for file in summary.files))
     period = summary.period
     _row(table, "period", f"{period.from_[:16]} to {period.to[:16]} UTC" if period else "none")
     _row(table, "watched", f"{summary.accounts} accounts, {len(summary.sources)} sources, {summary.series} series")
@@ -86,7 +87,7 @@ def _facts(summary: Summary) -> Table:
 
 def _alerts(summary: Summary) -> Table:
     alerts = summary.alerts
-    table = _grid("Alerts", ("", " "))
+    table = _grid("Alerts")
     _row(table, "opened", f"{alerts.opened} ({alerts.still_open} still open), and {alerts.muted} muted")
     _row(table, "by signal", _counts(alerts.by_signal))
     _row(table, "by severity", _counts(alerts.by_severity))
@@ -113,8 +114,8 @@ def _rejects(summary: Summary) -> RenderableType:
         return Text("Nothing was rejected.")
     table = _grid("Rejected", ("reason", "count", "first"), right=("count",))
     for reason, group in summary.rejects.items():
-        detail = "".join(sign if sign.isprintable() else "\ufffd" for sign in group.detail[:200])
-        _row(table, reason, f"{group.count:,}", f"{name(group.file)}:{group.line}: {detail}")
+        where = f"{name(group.file, _LONGEST_PATH)}:{group.line}"
+        _row(table, reason, f"{group.count:,}", f"{where}: {name(group.detail, _LONGEST_PATH)}")
     return table
 
 

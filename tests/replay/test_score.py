@@ -29,7 +29,8 @@ def alert(
     at = rfc3339(int(at_h * HOUR_MS))
     return AlertChange(
         alert_id=alert_id, change=change, version=1, signal=signal, severity=Severity.WARNING, account=account,
-        source=source, campaign=campaign, at=at, started_at=at, window=Window.model_validate({"from": at, "to": at}), measure="cpa",
+        source=source, campaign=campaign, at=at, started_at=at, measure="cpa",
+        window=Window.model_validate({"from": at, "to": at}),
         observed=1.0, expected=1.0, low=1.0, high=1.0, evidence=3.0, money_at_risk_micros=None, currency=None,
         cause=None, action="look", muted_by=muted_by,
     )  # fmt: skip
