@@ -49,6 +49,14 @@ class Metrics:
         """A gauge that is read when somebody asks."""
         self._gauge(name, text).set_function(read)
 
+    def watch_store(
+        self, pending: Callable[[], float], dead: Callable[[], float], oldest_age_s: Callable[[], float]
+    ) -> None:
+        """The outbox, read when somebody asks."""
+        self.watch("adwatch_outbox_pending_messages", "Messages waiting to be sent.", pending)
+        self.watch("adwatch_outbox_dead_messages", "Messages that are not tried again.", dead)
+        self.watch("adwatch_outbox_oldest_age_seconds", "Age of the oldest message waiting.", oldest_age_s)
+
     def exposition(self) -> tuple[bytes, str]:
         """Body and content type of an answer to a scrape."""
         encode, kind = choose_encoder("text/plain")
