@@ -49,7 +49,8 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the rows. ``skipped`` counts by reason: blank, note, total, duplicate, where, repeated id.
+    """What became of the rows. ``skipped`` counts by reason: blank, note, header, total,
+    duplicate, where, repeated id.
 
     ``ambiguous`` and ``missing`` count local times that stood on the wall twice or never (the clocks were changed);
     ``rounded`` counts cells finer than a micro; ``replaced`` buckets that a later file spoke of again.
@@ -241,6 +242,8 @@ class _FileReader:
             return "blank"
         if filled == 1 and len(self.table.header.cells) > 2:
             return "note"
+        if row.cells == self.table.header.cells:
+            return "header"
         if is_total(row, self.mapping.file):
             return "total"
         for column, accepted in self.accepted.items():

@@ -218,7 +218,18 @@ class _Guess:
         missing = [key for key in ("cost", "conversions", "value") if key not in self.columns]
         if missing and "metric" not in self.columns and granularity != "event":
             self.unsure.append(f"columns: nothing looks like {', '.join(missing)}")
+        if "campaign" not in self.columns and granularity != "event":
+            self._campaign()
         return {key: self.columns[key] for key in _WORDS if key in self.columns and key not in finer}
+
+    def _campaign(self) -> None:
+        """A lone column that nothing else wants is what the rows are about."""
+        rest = {cell.replace("\ufeff", "").strip() for cell in self.header.cells} - set(self.columns.values()) - {""}
+        if len(rest) == 1:
+            self.columns["campaign"] = rest.pop()
+            self.unsure.append(f"columns.campaign: {self.columns['campaign']!r} is the only column left over")
+        elif rest:
+            self.unsure.append(f"columns.campaign: could be one of {', '.join(map(repr, sorted(rest)))}")
 
     def _constants(self, granularity: str) -> dict[str, str]:
         said: dict[str, str] = {}
@@ -230,7 +241,8 @@ class _Guess:
                 self.unsure.append(f"constants.{key}: no column says {what}")
         if "currency" not in self.columns:
             said["currency"] = self._currency()
-        if "name" not in self.columns and {"conversions", "value", "id"} & set(self.columns):
+        named = "conversions" in self.columns or granularity in ("event", "minute")
+        if "name" not in self.columns and named:
             said["name"] = "purchase"
             self.unsure.append("constants.name: conversions are taken for purchases (or: lead, sign_up, install)")
         return said

@@ -72,6 +72,13 @@ def test_rows_of_one_bucket_are_added_up_and_rows_repeated_to_the_letter_are_dro
     assert report.skipped == {"duplicate": 1}
 
 
+def test_two_exports_pasted_together_are_one(tmp_path: Path) -> None:
+    head = "Day,Campaign,Cost,Conv.,Value\n"
+    path = write(tmp_path / "a.csv", head + "2026-01-01,a,1,1,1\n\n" + head + "2026-01-02,a,1,1,1\n")
+    facts, report = imported(path, mapping())
+    assert (len(of_kind(facts, "snapshot")), report.skipped) == (2, {"blank": 1, "header": 1})
+
+
 def test_a_later_file_replaces_the_buckets_it_speaks_of_again(tmp_path: Path) -> None:
     head = "Day,Campaign,Cost,Conv.,Value\n"
     old = write(tmp_path / "old.csv", head + "2026-01-01,a,1,1,1\n2026-01-02,a,1,1,1\n")

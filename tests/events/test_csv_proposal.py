@@ -46,7 +46,7 @@ CASES = [
     ("tiktok", TIKTOK, {"time: By Day", "source: tiktok", "conversions: Complete payment"}),
     ("linkedin", LINKEDIN, {"- '%m/%d/%Y'", "source: linkedin", "cost: Total Spent", "account: Account Name"}),
     ("ga4", GA4, {"campaign: Session campaign", "source: ga4", "conversions: Ecommerce purchases"}),
-    ("geo", GEO, {"value: sales", "cost: cost", "campaign: '?'", "source: '?'"}),
+    ("geo", GEO, {"value: sales", "cost: cost", "campaign: geo", "source: '?'"}),
 ]
 
 
@@ -96,6 +96,12 @@ def test_a_date_that_can_be_read_two_ways_is_said_to_be(tmp_path: Path) -> None:
 def test_numbers_that_can_be_read_two_ways_are_said_to_be(tmp_path: Path) -> None:
     made = proposal(tmp_path / "a.csv", 'Day,Campaign,Cost,Clicks\n2026-01-01,a,"1,234",1\n')
     assert any(line.startswith("numbers:") for line in made.unsure)
+
+
+def test_columns_that_could_be_the_campaign_are_named(tmp_path: Path) -> None:
+    made = proposal(tmp_path / "a.csv", "Day,Store,Region,Cost,Clicks\n2026-01-01,a,b,1,1\n")
+    assert "columns.campaign: could be one of 'Region', 'Store'" in made.unsure
+    assert "campaign: '?'" in made.text
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "hello\n", "Day,Campaign,Cost\n"])
