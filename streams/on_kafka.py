@@ -20,10 +20,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError as SettleError
 from kafka.structs import OffsetAndMetadata
 
 from streams import topics
@@ -43,6 +44,8 @@ _HELD_FACTS_MESSAGES = 20_000
 
 _LEAVE_S = 30.0
 """How long leaving may take before the watchdog ends the process."""
+_MOST_READ_AGAIN = 100_000
+"""A longer gap is not read within the process; started again, it reads from its state row."""
 _LOOK_S = 2.0
 """How often lag is looked at."""
 
@@ -218,20 +221,27 @@ class Worker:
             return
         shard = self._shard(message.partition)
         if message.offset > shard.read_up_to:
-            await self._check_gap(shard, message.offset)
+            await self._read_again(shard, message.offset)
+            if self.shards.get(shard.partition) is not shard:
+                return
         if shard.take(Message(message.offset, message.value or b"", _headers(message.headers))):
             self.buffered += 1
         # Kept until a state row covers it, but without its value, which is in the shard's buffer.
         event.value = message.value = None
         self.events.setdefault(message.partition, []).append(event)
 
-    async def _check_gap(self, shard: Shard, offset: int) -> None:
-        """Offsets may be missing (retention, a writer's transaction), but no message may have been passed over."""
-        due = shard.read_up_to
-        found = await asyncio.to_thread(topics.first_offset, self.settings, shard.topic, shard.partition, due)
-        if found is not None and due <= found < offset:
-            raise WorkerError(f"partition {shard.partition}: message {offset} came where {found} was due")
-        log.error("partition %d: messages %d to %d are gone from the topic", shard.partition, due, offset - 1)
+    async def _read_again(self, shard: Shard, end: int) -> None:
+        """Fetch what Faust has passed over: when flow resumes it empties its queues, which may hold messages already.
+
+        Where the topic itself lacks the offsets (retention, a writer's transaction), there is nothing to fetch.
+        """
+        start = shard.read_up_to
+        found = await asyncio.to_thread(
+            topics.records, self.settings, shard.topic, shard.partition, start, end, _MOST_READ_AGAIN
+        )
+        log.warning("partition %d: messages %d to %d came late, %d found", shard.partition, start, end - 1, len(found))
+        for record in found:
+            shard.take(Message(record.offset, record.value or b"", _headers(record.headers)))
 
     def _shard(self, partition: int) -> Shard:
         shard = self.shards.get(partition)
@@ -364,7 +374,11 @@ class Worker:
             return None
         parts = self._assigned()
         tps = [TP(self.settings.facts_topic, partition) for partition in parts]
-        ends, starts = await self.app.consumer.highwaters(*tps), await self.app.consumer.earliest_offsets(*tps)
+        try:
+            ends, starts = await self.app.consumer.highwaters(*tps), await self.app.consumer.earliest_offsets(*tps)
+        except KafkaError as error:
+            log.info("lag cannot be read just now: %s", error)
+            return None
         total = 0
         for tp in tps:
             behind = (ends[tp] or 0) - max(self._position(tp.partition), starts[tp] or 0)
@@ -429,5 +443,5 @@ def _settle(settings: KafkaSettings, positions: Mapping[int, int]) -> None:
         consumer.assign(list(parts))
         consumer.commit(parts)
         consumer.close()
-    except KafkaError as error:
+    except SettleError as error:
         log.info("offsets are left to the other workers: %s", error)

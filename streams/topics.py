@@ -56,17 +56,22 @@ def lag(settings: KafkaSettings, topic: str, group: str) -> dict[int, int]:
     return behind
 
 
-def first_offset(settings: KafkaSettings, topic: str, partition: int, at_least: int) -> int | None:
-    """The offset of the first message at or after ``at_least``, if there is one. Raises :class:`BrokerError`."""
+def records(settings: KafkaSettings, topic: str, partition: int, start: int, end: int, most: int) -> list[Any]:
+    """The messages of a partition from offset ``start`` up to ``end``. Raises :class:`BrokerError`, also if too many.
+
+    What retention has removed is not there; what is gone for good is the caller's to report.
+    """
     part = TopicPartition(topic, partition)
+    found: list[Any] = []
     with _consumer(settings, None) as consumer:
         consumer.assign([part])
-        end = consumer.end_offsets([part])[part]
-        consumer.seek(part, max(at_least, consumer.beginning_offsets([part])[part]))
+        start = max(start, consumer.beginning_offsets([part])[part])
+        if end - start > most:
+            raise BrokerError(f"{topic}/{partition}: messages {start} to {end - 1} are missing, too many to read again")
+        consumer.seek(part, start)
         while consumer.position(part) < end:
-            for record in consumer.poll(timeout_ms=1_000, max_records=1).get(part, ()):
-                return int(record.offset)
-    return None
+            found += consumer.poll(timeout_ms=1_000).get(part, ())
+    return [record for record in found if record.offset < end]
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:

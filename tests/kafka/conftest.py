@@ -16,6 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 def kafka(kafka_bootstrap: str, topic_prefix: str) -> KafkaSettings:
     """Settings for topics of the test's own; the log brings its ticks, and state is written often."""
     return KafkaSettings(
-        bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, ticker="none", partitions=4,
-        fold_every_s=0.1, snapshot_every_s=0.6,
+        bootstrap_servers=kafka_bootstrap,
+        topic_prefix=topic_prefix,
+        ticker="none",
+        partitions=4,
+        fold_every_s=0.1,
+        snapshot_every_s=0.6,
     )

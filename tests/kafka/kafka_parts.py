@@ -72,7 +72,8 @@ class Part:
 
     def stop(self, timeout_s: float = 40.0) -> None:
         """As an operator does: SIGTERM; it must end with status 0."""
-        os.kill(self.process.pid or 0, signal.SIGTERM)
+        if self.process.is_alive():
+            os.kill(self.process.pid or 0, signal.SIGTERM)
         self.done(timeout_s)
 
     def done(self, timeout_s: float = 90.0) -> None:
