@@ -143,6 +143,8 @@ class Clock:
 
     def moment(self, written: datetime) -> Moment:
         """The moment of a time as written; without an offset it is local to the zone."""
+        if not 2000 <= written.year < 2100:
+            raise ValueError(f"the year {written.year} is not between 2000 and 2100")
         if written.tzinfo is not None:
             return Moment(epoch_ms(written), written.astimezone(self.zone).replace(tzinfo=None), Wall.PLAIN)
         early, late = (written.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))

@@ -18,7 +18,7 @@ import yaml
 
 from events.csv_cells import is_nothing, number
 from events.csv_mapping import UNKNOWN, FileShape, ImportFault, Numbers
-from events.csv_table import Row, is_total, plain, read_text, sniff, split
+from events.csv_table import Row, delimiters, is_total, plain, read_text, split
 from events.facts import currencies
 
 _READ = 200
@@ -97,8 +97,7 @@ class Proposal:
 def propose(path: Path) -> Proposal:
     """A mapping for ``path``. Raises :class:`ImportFault` where no row of it looks like a header."""
     text, _ = read_text(path)
-    rows = list(islice(split(text, sniff(text), str(path)), _READ))
-    header = max(rows, key=lambda row: len(_columns(row)), default=None)
+    rows, header = max((_headed(path, text, delimiter) for delimiter in delimiters(text)), key=_known)
     if header is None or len(_columns(header)) < 2:
         raise ImportFault(f"{path}: no row looks like a header with a date and a measure; write a mapping by hand")
     body = [row for row in rows if row.line > header.line and sum(map(bool, row.cells)) > 1]
@@ -106,6 +105,19 @@ def propose(path: Path) -> Proposal:
     if not samples:
         raise ImportFault(f"{path}:{header.line}: holds a header and no rows")
     return _Guess(path, header, samples).propose()
+
+
+def _headed(path: Path, text: str, delimiter: str) -> tuple[list[Row], Row | None]:
+    """The first rows as a delimiter cuts them, and the one of them that looks most like a header."""
+    try:
+        rows = list(islice(split(text, delimiter, str(path)), _READ))
+    except ImportFault:
+        return [], None
+    return rows, max(rows, key=lambda row: len(_columns(row)), default=None)
+
+
+def _known(headed: tuple[list[Row], Row | None]) -> int:
+    return 0 if headed[1] is None else len(_columns(headed[1]))
 
 
 def _columns(header: Row) -> dict[str, str]:

@@ -44,7 +44,17 @@ class Table:
 def read_table(path: Path, mapping: Mapping) -> Table:
     """The table of an export. Raises :class:`ImportFault` where it has no header with the mapped columns."""
     text, encoding = read_text(path, mapping.file.encoding)
-    delimiter = mapping.file.delimiter if mapping.file.delimiter != "auto" else sniff(text)
+    told = mapping.file.delimiter
+    faults = []
+    for delimiter in delimiters(text) if told == "auto" else (told,):
+        try:
+            return _table(path, text, encoding, delimiter, mapping)
+        except ImportFault as fault:
+            faults.append(fault)
+    raise faults[0]
+
+
+def _table(path: Path, text: str, encoding: str, delimiter: str, mapping: Mapping) -> Table:
     rows = split(text, delimiter, str(path))
     wanted = mapped(mapping.columns)
     needed = {key for key in wanted if key not in mapping.optional}
@@ -165,10 +175,10 @@ def _decode(data: bytes, encoding: str) -> tuple[str, str]:
             return data.decode("latin-1"), "latin-1"
 
 
-def sniff(text: str) -> str:
-    """The delimiter that cuts most of the first lines into the same number of cells, more than one.
+def delimiters(text: str) -> list[str]:
+    """All delimiters, the likeliest first: the one that cuts most of the first lines alike, into more than one cell.
 
-    >>> sniff("a;b;c\\n1,5;2;3\\n2,5;3;4\\n")
+    >>> delimiters("a;b;c\\n1,5;2;3\\n2,5;3;4\\n")[0]
     ';'
     """
     lines = text[:65_536].splitlines()[:_SEARCHED]
@@ -181,7 +191,7 @@ def sniff(text: str) -> str:
         width, times = max(((w, n) for w, n in widths.items() if w > 1), key=lambda p: (p[1], p[0]), default=(0, 0))
         return (times, width)
 
-    return max(_DELIMITERS, key=weight)
+    return sorted(_DELIMITERS, key=weight, reverse=True)
 
 
 def split(text: str, delimiter: str, name: str) -> Iterator[Row]:

@@ -287,7 +287,8 @@ BAD_CELLS = [
     ("01.02.2026,a,1,1,1", "Day", "is no ISO date"),
     ("2026-01-01 10:00,a,1,1,1", "Day", "is not the start of a day"),
     ("2026-01-01,,1,1,1", "Campaign", "is blank"),
-    ("1815-01-01,a,1,1,1", "at", "must lie in the years 2000 to 2100"),
+    ("1815-01-01,a,1,1,1", "Day", "is not between 2000 and 2100"),
+    ("2026-01-01," + "a" * 600 + ",1,1,1", "campaign", "at most 512"),
 ]
 
 
