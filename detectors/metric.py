@@ -31,7 +31,7 @@ MIN_READINGS = 30
 LARGEST = 1e150
 NOVEL_SHARE = 0.03
 """Beyond the old range by this share of its width is twice as rare as beyond it by nothing."""
-ODDS_AT_ZERO, ODDS_PER_EVIDENCE = 1.1, 0.36
+ODDS_AT_ZERO, ODDS_PER_EVIDENCE = 1.1, 0.35
 """Log10 of healthy readings per surprise, as a line in the sum of evidences: fitted to twelve kinds of simulated
 healthy series (noise light and heavy, correlated, seasonal, counts, drifting), see ``benchmarks/healthy.py``."""
 CLIP_EDGES = 5.0

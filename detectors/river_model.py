@@ -25,6 +25,7 @@ from typing import Any
 from river import anomaly, compose, preprocessing
 from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
+from detectors import river_state
 from detectors.cadence import Cadence, News
 from detectors.score import UNKNOWN, Score
 from detectors.tail import Tail
@@ -207,6 +208,31 @@ class RiverModel(SupervisedAnomalyDetector):
             call(*args, **kwargs)
         except MODEL_FAULTS:
             self.faults += 1
+
+    def state(self) -> dict[str, Any]:
+        """Everything learned, JSON-able; the model's own part as text that :mod:`detectors.river_state` reads."""
+        cadence, news = self._cadence, self._news
+        return {
+            "model": river_state.dump(self.model),
+            "faults": self.faults,
+            "tail": self._tail.state(),
+            "times": [cadence.last_ms, cadence.gap_ms, cadence.readings, news.odds, news.at_ms],
+            "range": [self._lowest, self._highest] if cadence.readings else [],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where the detector that gave ``state`` stood.
+
+        Raises :class:`detectors.river_state.StateError` where River's version differs or the text holds what is no
+        part of a model; the detector is then unchanged.
+        """
+        self.model = river_state.load(state["model"], self._last())
+        self.faults = int(state["faults"])
+        self._tail = Tail.restore(list(state["tail"]))
+        last_ms, gap_ms, readings, odds, said_ms = state["times"]
+        self._cadence = Cadence(int(last_ms), gap_ms, int(readings))
+        self._news = News(self.cool_down_ms, odds, int(said_ms))
+        self._lowest, self._highest = state["range"] or (math.inf, -math.inf)
 
 
 def _features(x: Mapping[str, Any]) -> dict[str, Any]:
