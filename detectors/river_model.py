@@ -65,11 +65,11 @@ def model_from(name: str, params: Mapping[str, Any] | None = None, key: str = "d
     detectors.river_model.ModelError: detection.metric.model: there is no class anomaly.Nothing, in River or importable
     """
     kind = _class(name, key)
-    if not issubclass(kind, AnomalyDetector | SupervisedAnomalyDetector):
-        raise ModelError(f"{key}: {name} is not an anomaly detector of River's kind")
     for refused, reason in REFUSED.items():
         if issubclass(kind, refused):
             raise ModelError(f"{key}: {name} is refused: {reason}")
+    if not issubclass(kind, AnomalyDetector | SupervisedAnomalyDetector):
+        raise ModelError(f"{key}: {name} is not an anomaly detector of River's kind")
     model = _made(kind, name, params or {}, key)
     if isinstance(model, anomaly.HalfSpaceTrees):
         return _scaled(model, params or {}, key)
