@@ -140,6 +140,7 @@ class _Run:
             sources=sorted({key.source for key in rows if key.source is not None}),
             series=len({(key.account, key.source, key.campaign) for key in rows if key.campaign is not None}),
             facts={name: int(n) for name, n in zip(KINDS, self.kinds, strict=True) if n},
+            became={word: n for word, n in self.pipeline.counts.items() if n and word != "other"},
             ticks_made=self.ticks_made,
             alerts=self.alerts.sum_up(self.last_ms or 0),
             rejects=dict(sorted(self.rejects.groups.items())),

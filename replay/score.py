@@ -16,7 +16,7 @@ nobody, so they neither catch an incident nor disturb anyone.  What is counted:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from statistics import quantiles
 
 from pydantic import BaseModel, ConfigDict
@@ -102,31 +102,36 @@ def match_alerts(told: Sequence[AlertChange], labels: Sequence[Label]) -> Match:
     """Assign each opening to an incident, to forgiveness or to falsehood."""
     near = _near(labels)
     right: dict[str, str] = {}
+    forgiven: dict[str, str] = {}
     first_ms: dict[str, int] = {}
-    false: list[str] = []
     seen: set[tuple[str, Scope]] = set()
     strays: list[AlertChange] = []
     for alert in told:
-        hits = [label for label in near[alert.account] if label.signal == alert.signal and _inside(alert, label)]
-        if not hits:
+        label = _hit(alert, near[alert.account], first_ms)
+        if label is None:
             strays.append(alert)
             continue
-        label = min(hits, key=lambda hit: (hit.incident_id in first_ms, *_nearness(alert, hit)))
         first_ms.setdefault(label.incident_id, moment_ms(alert.at) - label.from_ms)
-        if _again(alert, label, seen):
-            false.append(alert.alert_id)
-        else:
+        if not _again(alert, label, seen):
             right[alert.alert_id] = label.incident_id
-    forgiven = {}
     for alert in strays:
-        known = [lb for lb in near[alert.account] if lb.incident_id in first_ms and _inside(alert, lb)]
-        excuse = min(known, key=lambda label: _nearness(alert, label), default=None)
-        if excuse is None or _again(alert, excuse, seen):
-            false.append(alert.alert_id)
-        else:
-            forgiven[alert.alert_id] = excuse.incident_id
-    order = {alert.alert_id: place for place, alert in enumerate(told)}
-    return Match(right=right, forgiven=forgiven, false=sorted(false, key=order.__getitem__), first_ms=first_ms)
+        label = _excuse(alert, near[alert.account], first_ms)
+        if label is not None and not _again(alert, label, seen):
+            forgiven[alert.alert_id] = label.incident_id
+    false = [alert.alert_id for alert in told if alert.alert_id not in right and alert.alert_id not in forgiven]
+    return Match(right=right, forgiven=forgiven, false=false, first_ms=first_ms)
+
+
+def _hit(alert: AlertChange, near: Sequence[Label], caught: Container[str]) -> Label | None:
+    """The incident that an alert falls to, those that nobody has caught first."""
+    hits = (label for label in near if label.signal == alert.signal and _inside(alert, label))
+    return min(hits, key=lambda label: (label.incident_id in caught, *_nearness(alert, label)), default=None)
+
+
+def _excuse(alert: AlertChange, near: Sequence[Label], caught: Container[str]) -> Label | None:
+    """The incident for which a wrong name is forgiven: one that was caught under its right one."""
+    known = (label for label in near if label.incident_id in caught and _inside(alert, label))
+    return min(known, key=lambda label: _nearness(alert, label), default=None)
 
 
 def _near(labels: Sequence[Label]) -> defaultdict[str, list[Label]]:

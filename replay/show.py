@@ -81,6 +81,7 @@ def _facts(summary: Summary) -> Table:
     _row(table, "period", f"{period.from_[:16]} to {period.to[:16]} UTC" if period else "none")
     _row(table, "watched", f"{summary.accounts} accounts, {len(summary.sources)} sources, {summary.series} series")
     _row(table, "facts", ", ".join(f"{count:,} {kind}" for kind, count in summary.facts.items()) or "none")
+    _row(table, "of these", ", ".join(f"{count:,} {word}" for word, count in summary.became.items()) or "none")
     _row(table, "ticks made", f"{summary.ticks_made:,}")
     return table
 

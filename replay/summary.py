@@ -66,8 +66,9 @@ class RejectGroup(_Part):
 class Summary(_Part):
     """What a replay came to.
 
-    ``series`` are distinct campaigns of a source of an account; ``facts`` counts what was read by kind, and
-    ``ticks_made`` what was added to it (see :mod:`streams.ticks`).
+    ``series`` are distinct campaigns of a source of an account; ``facts`` counts what was read by kind, ``became`` what
+    the pipeline made of it (late facts count, duplicates and repeats do not), and ``ticks_made`` what was added to it
+    (see :mod:`streams.ticks`).
     """
 
     files: list[str]
@@ -76,6 +77,7 @@ class Summary(_Part):
     sources: list[str]
     series: int
     facts: dict[str, int]
+    became: dict[str, int]
     ticks_made: int
     alerts: Alerts
     rejects: dict[str, RejectGroup]

@@ -82,6 +82,8 @@ def test_the_summary_counts_what_was_read_and_said(world: tuple[Path, Path], cha
     kinds = [json.loads(line)["fact"] for line in facts.read_bytes().splitlines()]
     assert summary.facts == {kind: kinds.count(kind) for kind in sorted(set(kinds), key=list(summary.facts).index)}
     assert (summary.accounts, summary.series) == (1, 3)
+    assert summary.became["duplicate"] > 0
+    assert sum(summary.became.values()) == len(kinds)
     told = [AlertChange.from_line(line) for line in changes.splitlines()]
     opened = [change for change in told if change.change == "opened" and change.muted_by is None]
     assert summary.alerts.opened == sum(summary.alerts.by_signal.values()) == len(opened)
