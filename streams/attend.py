@@ -8,7 +8,7 @@ from dataclasses import replace
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
-from detectors import basket, deficit, level
+from detectors import basket, deficit, level, outage
 from streams import judge
 from streams.panes import COST
 from streams.series import ACCOUNT, MODE_CPA, MODE_OUTAGE, MODE_ROAS, Registry
@@ -41,11 +41,16 @@ class Attention:
             changes += self._end_baskets(s, tick_ms, BACK)
         if reason & judge.REVIEW:
             changes += self._review(s, tick_ms)
-        if reason & (judge.CPA | judge.OUTAGE):
+        if reason & (judge.CPA | judge.OUTAGE) and self._still_suspect(s):
             changes += self._open_count(s, reason, tick_ms)
-        if reason & judge.ROAS:
+        if reason & judge.ROAS and basket.evidence(self._registry.series["basket"][s]) > 0.0:
             changes += self._open_baskets(s, tick_ms)
         return changes
+
+    def _still_suspect(self, s: int) -> bool:
+        """Whether another alert of this very tick has not already accounted for what was found."""
+        series = self._registry.series
+        return deficit.evidence(series["deficit"][s]) > 0.0 or series["timer"][s, outage.WAITED] > 0.0
 
     def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.onset_ms(s, reason)

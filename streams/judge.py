@@ -53,14 +53,19 @@ def watermarks(sources: Rows, tick_ms: int, lateness_ms: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def judge(series: Rows, sources: Rows, accounts: Rows, day: Ints, quiet_days: float, found: Ints, why: Ints) -> int:
-    """Judge and learn what closed; gives how many series want attention: their rows in ``found``, reasons in ``why``."""
+def judge(
+    series: Rows, sources: Rows, accounts: Rows, order: Ints, day: Ints, quiet_days: float, found: Ints, why: Ints
+) -> int:
+    """Judge and learn what closed; gives how many series want attention: their rows in ``found``, reasons in ``why``.
+
+    ``order`` lists the series by scope, not by when they were first met: floats are summed, and alerts told, in it.
+    """
     if not _elapse(sources, accounts):
         return 0
-    _arrivals(series, sources, accounts)
-    _expect(series, sources, accounts)
+    _arrivals(series, sources, accounts, order)
+    _expect(series, sources, accounts, order)
     flagged = 0
-    for s in range(len(series)):
+    for s in order:
         dt = _dt(series, sources, accounts, s)
         if dt <= 0.0:
             continue
@@ -75,7 +80,7 @@ def judge(series: Rows, sources: Rows, accounts: Rows, day: Ints, quiet_days: fl
             found[flagged] = s
             why[flagged] = reason
             flagged += 1
-    _learn(series, sources, accounts, day)
+    _learn(series, sources, accounts, order, day)
     return flagged
 
 
@@ -130,7 +135,7 @@ def _hour_turned(series: Rows, sources: Rows, accounts: Rows, s: int) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _arrivals(series: Rows, sources: Rows, accounts: Rows) -> None:
+def _arrivals(series: Rows, sources: Rows, accounts: Rows, order: Ints) -> None:
     """Spend of the step, delayed as conversions are, for every campaign and summed for the wider scopes."""
     for s in range(len(series)):
         series[s].exposure = 0.0
@@ -138,7 +143,7 @@ def _arrivals(series: Rows, sources: Rows, accounts: Rows) -> None:
         series[s].expected = 0.0
         series[s].baskets = 0.0
         series[s].basket_off = 0.0
-    for s in range(len(series)):
+    for s in order:
         if series[s].level != LEAF or sources[series[s].source].dt_ms <= 0.0:
             continue
         cost = series[s].step[COST] / 1e6
@@ -157,9 +162,9 @@ def _season(accounts: Rows, a: int, at_ms: int) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expect(series: Rows, sources: Rows, accounts: Rows) -> None:
+def _expect(series: Rows, sources: Rows, accounts: Rows, order: Ints) -> None:
     """What each campaign should have brought, what it brought, and both summed upwards where they may be judged."""
-    for s in range(len(series)):
+    for s in order:
         c = series[s].source
         if series[s].level != LEAF or sources[c].dt_ms <= 0.0:
             continue
@@ -266,7 +271,8 @@ def _test_count(series: Rows, s: int, from_ms: float, days: float, above: int) -
     n = series[s].count
     mu = series[s].expected
     phi = series[s].phi
-    waited = outage.run(series[s].timer, n, mu, phi, from_ms)
+    # while conversions are known to be rarer, silence is measured by what still arrives
+    waited = outage.run(series[s].timer, n, mu / series[s].ratio if series[s].mode & BLIND else mu, phi, from_ms)
     stopped = waited >= outage.limit(days * max(series[s].rate_a_day, 1.0)) and above & BLIND == 0
     if series[s].mode & BLIND:
         series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, series[s].ratio)
@@ -307,17 +313,17 @@ def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn(series: Rows, sources: Rows, accounts: Rows, day: Ints) -> None:
+def _learn(series: Rows, sources: Rows, accounts: Rows, order: Ints, day: Ints) -> None:
     """At the turn of an hour learn what is free of suspicion, and renew what follows from it."""
     turned = False
     for c in range(len(sources)):
         turned |= sources[c].watermark_ms // HOUR_MS > sources[c].learned_ms // HOUR_MS and sources[c].judged_ms >= 0
     if not turned:
         return
-    for s in range(len(series)):
+    for s in order:
         if _hour_turned(series, sources, accounts, s):
             _learn_one(series, sources, accounts, s, day[s, CONVERSIONS] / 1e6)
-    _pool(series)
+    _pool(series, order)
     _finish_hour(series, sources, accounts)
 
 
@@ -365,13 +371,13 @@ def _suspect(series: Rows, s: int) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _pool(series: Rows) -> None:
+def _pool(series: Rows, order: Ints) -> None:
     """Wider scopes know the sum of what their campaigns learned."""
     for s in range(len(series)):
         if series[s].level != LEAF:
             series[s].learned[level.A] = 0.0
             series[s].learned[level.B] = 0.0
-    for s in range(len(series)):
+    for s in order:
         row = series[s].learned
         spent = series[s].unassigned == 0 or row[level.WEIGHT_1] > 0.0
         up = series[s].parent if series[s].level == LEAF else -1

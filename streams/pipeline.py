@@ -168,7 +168,8 @@ class Pipeline:
         close(self._waiting.whole, self._closed.whole, self._sizes, series, sources, registry.windows)
         rows = len(series)
         found, why = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        count = judge.judge(series, sources, accounts, registry.windows[-1], self.settings.quiet_days, found, why)
+        order, day = registry.in_order(), registry.windows[-1]
+        count = judge.judge(series, sources, accounts, order, day, self.settings.quiet_days, found, why)
         for i in range(count):
             outcome.changes += self._attention.attend(int(found[i]), int(why[i]), at_ms)
         outcome.changes += self._metrics.tick(at_ms, self._life)

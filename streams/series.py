@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import basket, deficit, level, outage
 from events.batch import Key
@@ -91,6 +92,7 @@ class Registry:
         self.sources = Columns(SOURCES)
         self.accounts = Columns(ACCOUNTS)
         self.windows = np.zeros((len(WINDOWS_MIN), 64, MEASURES), np.int64)
+        self.order = np.empty(0, np.int64)
         self.scopes: list[tuple[str, str | None, str | None]] = []
         self.currencies: list[str | None] = []
         self._leaves: dict[tuple[str, str, str | None], int] = {}
@@ -130,6 +132,17 @@ class Registry:
             self.series["unassigned"][found] = key.campaign is None
             self._leaves[key.account, key.source, key.campaign] = found
         return found
+
+    def in_order(self) -> NDArray[np.int64]:
+        """The series by account, source and campaign; wider scopes after what is in them."""
+        if len(self.order) != len(self.scopes):
+            rows = sorted(range(len(self.scopes)), key=lambda row: self._rank(row))
+            self.order = np.array(rows, np.int64)
+        return self.order
+
+    def _rank(self, row: int) -> tuple[str, bool, str, int, str]:
+        account, source, campaign = self.scopes[row]
+        return account, source is None, source or "", int(self.series["level"][row]), campaign or ""
 
     def scope(self, series: int) -> Scope:
         """What the series speaks of."""
