@@ -92,9 +92,9 @@ def _weekday(at_ms: int) -> int:
     return at_ms // DAY_MS % 7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
-    """What one reading looks like before it is learned."""
+    """What one reading looks like before it is learned; not frozen, because that would double what making it costs."""
 
     at_ms: int
     value: float
