@@ -28,8 +28,8 @@ __all__ = ["Decoded", "Decoder", "Reject", "encode"]
 
 MAX_LINE_BYTES = 1 << 20
 KEPT_RAW_BYTES = 2048
-_CHUNK_LINES = 1500
-_CHUNK_BYTES = 384 * 1024
+_LINES_AT_ONCE = 1500
+_BYTES_AT_ONCE = 384 * 1024
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -69,18 +69,17 @@ class Decoder:
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
         """The facts of ``lines``, one JSON object in each; blank ones are skipped. Bad input never raises."""
-        starts = range(0, len(lines), _CHUNK_LINES)
-        some = ((start, lines[start : start + _CHUNK_LINES]) for start in starts)
-        return self._join([self._read(_Lines(start, len(part), b"\n".join(part), part)) for start, part in some])
+        starts = range(0, len(lines), _LINES_AT_ONCE)
+        return self._join([self._read(start, lines[start : start + _LINES_AT_ONCE]) for start in starts])
 
     def decode_block(self, block: bytes) -> Decoded:
         """The facts of a piece of NDJSON (the last newline may be missing). Bad input never raises."""
         parts: list[Decoded] = []
-        line = 0
-        for text in _pieces(block, min(_CHUNK_BYTES, self.max_line_bytes)):
-            lines = _Lines(line, text.count(b"\n") + (not text.endswith(b"\n")), text)
-            parts.append(self._read(lines))
-            line += lines.count
+        first = 0
+        for text in _pieces(block):
+            lines = text.removesuffix(b"\n").split(b"\n")
+            parts.append(self._read(first, lines))
+            first += len(lines)
         return self._join(parts)
 
     def _join(self, parts: list[Decoded]) -> Decoded:
@@ -90,86 +89,88 @@ class Decoder:
         line_of = np.concatenate([np.empty(0, np.int64), *(part.line_of for part in parts)])
         return Decoded(batch, line_of, [reject for part in parts for reject in part.rejects])
 
-    def _read(self, lines: _Lines) -> Decoded:
-        found = self._at_once(lines)
-        if found is not None:
-            return self._columns(found, np.arange(lines.first, lines.first + lines.count), [], lines)
-        found, line_of, rejects = self._one_by_one(lines)
-        return self._columns(found, np.array(line_of, np.int64), rejects, lines)
+    def _read(self, first: int, lines: Sequence[bytes]) -> Decoded:
+        some = _Some(first, lines)
+        if (facts := self._at_once(lines)) is not None:
+            some.facts, some.line_of = facts, list(range(len(lines)))
+        else:
+            self._one_by_one(some)
+        if not RARE.isdisjoint(map(type, some.facts)):
+            some.ask_models([row for row, fact in enumerate(some.facts) if type(fact) in RARE])
+        columns = self._coder.columns(some.facts)
+        if columns.bad_rows:
+            some.ask_models(columns.bad_rows)
+            columns = self._coder.columns(some.facts)
+            assert not columns.bad_rows, "the models accept what has no columns"
+        return some.decoded(columns.batch)
 
-    def _at_once(self, lines: _Lines) -> list[Any] | None:
-        """All facts in one call; ``None`` where anything at all is unusual."""
-        text = lines.text
-        if len(text) > self.max_line_bytes and lines.longest() > self.max_line_bytes:
+    def _at_once(self, lines: Sequence[bytes]) -> list[Any] | None:
+        """All facts, ``None`` where any line is unusual."""
+        if max(map(len, lines)) > self.max_line_bytes:
             return None
         try:
-            found = self._json.decode_lines(text)
+            return list(map(self._json.decode, lines))
         except _REFUSED:
             return None
-        # msgspec reads values, not lines: make sure that each line begins one
-        if not len(found) == lines.count == text.startswith(b"{") + text.count(b"\n{"):
-            return None
-        return found if RARE.keys().isdisjoint(map(type, found)) else _with_models(found, lines)
 
-    def _one_by_one(self, lines: _Lines) -> tuple[list[Any], list[int], list[Reject]]:
-        found: list[Any] = []
-        line_of: list[int] = []
-        rejects: list[Reject] = []
-        for line, raw in enumerate(lines.split(), lines.first):
+    def _one_by_one(self, some: _Some) -> None:
+        for line, raw in enumerate(some.lines):
             try:
-                fact = self._line(raw)
+                fact = self._one(raw)
             except MalformedFact as error:
-                rejects.append(_reject(line, raw, error))
+                some.reject(line, error)
                 continue
             if fact is not None:
-                found.append(fact)
-                line_of.append(line)
-        return found, line_of, rejects
+                some.facts.append(fact)
+                some.line_of.append(line)
 
-    def _line(self, raw: bytes) -> Any:
+    def _one(self, raw: bytes) -> Any:
         """What stands in one line, ``None`` if nothing does."""
         if len(raw) > self.max_line_bytes:
             raise MalformedFact(Reason.TOO_LONG, None, f"the line is longer than {self.max_line_bytes} bytes")
         try:
-            fact = self._json.decode(raw)
+            return self._json.decode(raw)
         except _REFUSED:
             return None if not raw or raw.isspace() else slim(parse(raw))
-        return parse(raw) if type(fact) in RARE else fact
-
-    def _columns(self, found: list[Any], line_of: Ints, rejects: list[Reject], lines: _Lines) -> Decoded:
-        columns = self._coder.columns(found)
-        if columns.bad_rows:
-            rejects += [_refusal(int(line_of[row]), lines) for row in columns.bad_rows]
-            rejects.sort(key=lambda reject: reject.line)
-            good = np.delete(np.arange(len(found)), columns.bad_rows)
-            line_of = line_of[good]
-            columns = self._coder.columns([found[row] for row in good.tolist()])
-        return Decoded(columns.batch, line_of, rejects)
 
 
 @dataclass(slots=True)
-class _Lines:
-    """Some lines of the input: the index of the first, how many, and their text; split only if needed."""
+class _Some:
+    """Some lines of the input and what has been made of them; lines count from ``first``."""
 
     first: int
-    count: int
-    text: bytes
-    parts: Sequence[bytes] | None = None
+    lines: Sequence[bytes]
+    facts: list[Any] = field(default_factory=list)
+    line_of: list[int] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
-    def split(self) -> Sequence[bytes]:
-        if self.parts is None:
-            self.parts = self.text.split(b"\n")[: self.count]
-        return self.parts
+    def reject(self, line: int, error: MalformedFact) -> None:
+        detail = f"{error.key}: {error.detail}" if error.key else error.detail
+        raw = bytes(self.lines[line][:KEPT_RAW_BYTES])
+        self.rejects.append(Reject(self.first + line, str(error.reason), detail, raw))
 
-    def longest(self) -> int:
-        return max(map(len, self.split()), default=0)
+    def ask_models(self, rows: list[int]) -> None:
+        """Let the contract's models read the lines of ``rows``; drop what they refuse."""
+        for row in rows:
+            try:
+                self.facts[row] = slim(parse(self.lines[self.line_of[row]]))
+            except MalformedFact as error:
+                self.facts[row] = None
+                self.reject(self.line_of[row], error)
+        if None in map(self.facts.__getitem__, rows):
+            kept = [row for row, fact in enumerate(self.facts) if fact is not None]
+            self.facts, self.line_of = [self.facts[row] for row in kept], [self.line_of[row] for row in kept]
+
+    def decoded(self, batch: Batch) -> Decoded:
+        self.rejects.sort(key=lambda reject: reject.line)
+        return Decoded(batch, np.array(self.line_of, np.int64) + self.first, self.rejects)
 
 
-def _pieces(block: bytes, size: int) -> Iterator[bytes]:
-    """Cut ``block`` after newlines into pieces of at most ``size``, or of one line where that is longer."""
+def _pieces(block: bytes) -> Iterator[bytes]:
+    """Cut ``block`` after newlines into pieces of some hundred lines, or of one line where that is longer."""
     start = 0
     while start < len(block):
-        end = start + size
+        end = start + _BYTES_AT_ONCE
         if end < len(block):
             newline = block.rfind(b"\n", start, end)
             if newline < 0:
@@ -177,32 +178,3 @@ def _pieces(block: bytes, size: int) -> Iterator[bytes]:
             end = len(block) if newline < 0 else newline + 1
         yield block[start:end]
         start = end
-
-
-def _with_models(found: list[Any], lines: _Lines) -> list[Any] | None:
-    """Put the contract's models in the place of the rare kinds; ``None`` if one of them is refused."""
-    raw = lines.split()
-    for row, fact in enumerate(found):
-        if type(fact) not in RARE:
-            continue
-        try:
-            found[row] = parse(raw[row])
-        except MalformedFact:
-            return None
-        if type(found[row]) is not RARE[type(fact)]:
-            return None
-    return found
-
-
-def _reject(line: int, raw: bytes, error: MalformedFact) -> Reject:
-    detail = f"{error.key}: {error.detail}" if error.key else error.detail
-    return Reject(line, str(error.reason), detail, bytes(raw[:KEPT_RAW_BYTES]))
-
-
-def _refusal(line: int, lines: _Lines) -> Reject:
-    raw = lines.split()[line - lines.first]
-    try:
-        parse(raw)
-    except MalformedFact as error:
-        return _reject(line, raw, error)
-    raise AssertionError("the columns refuse what the contract accepts")

@@ -101,7 +101,7 @@ class Coder:
 
     def columns(self, found: list[Any]) -> Columns:
         """The columns of ``found``, in the same order."""
-        kind = np.array([KIND[type(fact)] for fact in found], np.uint8)
+        kind = np.fromiter(map(KIND.__getitem__, map(type, found)), np.uint8, len(found))
         batch = blank(kind, self.keys)
         bad: list[int] = []
         present = np.flatnonzero(np.bincount(kind, minlength=len(Kind))).tolist()
@@ -163,17 +163,16 @@ class Coder:
 
     def _codes(self, parts: list[tuple[str | None, ...]]) -> NDArray[np.int32]:
         """The codes of keys given by their first parts; ``_NO_KEY`` where the currency is none."""
-        known = self._known.get
-        codes = np.array([known(part, _NO_KEY) for part in parts], np.int32)
-        for row in np.flatnonzero(codes == _NO_KEY).tolist():
-            codes[row] = self._new_code(parts[row])
-        return codes
+        codes = list(map(self._known.get, parts))
+        if None in codes:
+            codes = [self._new_code(part) if code is None else code for code, part in zip(codes, parts, strict=True)]
+        return np.array(codes, np.int32)
 
     def _new_code(self, parts: tuple[Any, ...]) -> int:
-        code = self._known.get(parts, _NO_KEY)
         key = Key(*parts)
-        if code == _NO_KEY and (key.currency is None or key.currency in currencies()):
-            code = self._known[parts] = self.keys.code(key)
+        if key.currency is not None and key.currency not in currencies():
+            return _NO_KEY
+        code = self._known[parts] = self.keys.code(key)
         return code
 
 

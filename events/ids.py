@@ -23,7 +23,7 @@ SALTED = (Kind.DELIVERY, Kind.CONVERSION)
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
     """The plain 64-bit hash of every id."""
-    return np.array([xxh3_64_intdigest(id_.encode()) for id_ in ids], np.uint64)
+    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
 
 
 class Salts:

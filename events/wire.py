@@ -88,14 +88,8 @@ class _Consent(Struct, tag_field="fact", tag="consent", gc=False):
 
 _AnyFact = Delivery | Conversion | Watermark | Tick | _Snapshot | _Metric | _State | _Change | _Consent
 
-RARE: dict[type, type] = {
-    _Snapshot: facts.Snapshot,
-    _Metric: facts.Metric,
-    _State: facts.State,
-    _Change: facts.Change,
-    _Consent: facts.Consent,
-}
-"""What stands for a fact of a rare kind, and the model that has yet to read it."""
+RARE: frozenset[type] = frozenset({_Snapshot, _Metric, _State, _Change, _Consent})
+"""What stands for a fact that the contract's models have yet to read."""
 
 KIND: dict[type, int] = {
     Delivery: Kind.DELIVERY,
