@@ -42,6 +42,8 @@ Rows = NDArray[Any]
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows, windows: Ints) -> None:
     """Close every complete pane: into its series' ``step``, into the windows of its scopes, into its source's chain."""
+    for source in range(len(sources)):
+        _expire(closed, sizes, series, sources, windows, source, sources[source].watermark_ms // PANE_MS)
     left = 0
     for i in range(sizes[WAITING]):
         s = waiting[i].series
@@ -57,8 +59,6 @@ def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows,
             series[s].step[m] += waiting[i].sums[m]
         _keep(waiting[i], closed, sizes, series, sources, windows, sources[source].watermark_ms // PANE_MS)
     sizes[WAITING] = left
-    for source in range(len(sources)):
-        _expire(closed, sizes, series, sources, windows, source, sources[source].watermark_ms // PANE_MS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

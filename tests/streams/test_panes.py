@@ -43,7 +43,7 @@ def test_windows_equal_a_brute_force_sum_whatever_comes_late(arrivals: Facts) ->
         lines = [
             line(fact="tick", at=START_MS + minute * MINUTE_MS),
             delivery(number, START_MS + at_minute * MINUTE_MS, cost / 1e6),
-            line(fact="tick", at=START_MS + (minute + 1) * MINUTE_MS),
+            line(fact="tick", at=START_MS + (minute + 1) * MINUTE_MS + number),
         ]
         pipeline.feed(batch_of(lines, ticks=False))
         taken.append((at_minute, cost))
