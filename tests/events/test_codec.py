@@ -54,6 +54,18 @@ KEYS = sorted(
     {key for sample in SAMPLES.values() for key in sample} | {"fact", "x_mine", "x_", "X_", "extra", "ad_group"}
 )
 
+_NUMBERS = [value for value in ODD_VALUES if value[:1].isdigit() or value[:1] == b"-"]
+_TIMES = [value for value in ODD_VALUES if value[:2] == b'"2' or len(value) == 13]
+_TEXTS = [b'"x"', b'"\\ud83d\\ude00"', b'"%s"' % (b"x" * 512)]
+_FITTING = {
+    **dict.fromkeys((b"at", b"known_at", b"clicked_at"), _TIMES),
+    **dict.fromkeys((b"cost_micros", b"value_micros", b"impressions", b"clicks", b"count", b"revision"), _NUMBERS),
+    **{key: _TEXTS for key in (b"id", b"source", b"account", b"campaign")},
+    b"currency": [b'"USD"', b'"EUX"', b'"eur"'],
+    b"leg": [b'"browser"', b"null"],
+}
+"""Odd values at the edge of what such a key may hold."""
+
 Members = list[tuple[bytes, bytes]]
 
 
@@ -63,9 +75,9 @@ def lines(draw: st.DrawFn) -> bytes:
     kind = draw(st.sampled_from(sorted(SAMPLES)))
     members: Members = [(b"fact", json.dumps(kind).encode())]
     members += [(key.encode(), json.dumps(value).encode()) for key, value in SAMPLES[kind].items()]
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 3]))):
         place = draw(st.integers(0, len(members) - 1))
-        odd = draw(st.sampled_from(ODD_VALUES))
+        odd = draw(st.sampled_from(_FITTING.get(members[place][0], ODD_VALUES) if draw(st.booleans()) else ODD_VALUES))
         action = draw(st.sampled_from(["replace", "replace", "replace", "drop", "again", "add"]))
         if action == "replace":
             members[place] = (members[place][0], odd)
@@ -79,7 +91,7 @@ def lines(draw: st.DrawFn) -> bytes:
         members = draw(st.permutations(members))
     body = b",".join(b'"%s":%s' % member for member in members)
     space = draw(st.sampled_from([b"", b"", b"", b" ", b"\t"]))
-    return draw(st.sampled_from([b"{%s}%s", b"{%s}%s", b"{%s}%s", b"{%s}%s", b"{%s%s", b"[{%s}]%s"])) % (body, space)
+    return draw(st.sampled_from([*[b"{%s}%s"] * 12, b"{%s%s", b"[{%s}]%s"])) % (body, space)
 
 
 def _ask_model(line: bytes) -> Fact | None:
@@ -119,7 +131,7 @@ def _values_of(fact: Fact) -> dict[str, int]:
     }
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(line=lines())
 def test_the_fast_road_and_the_models_accept_the_same_and_read_the_same(line: bytes) -> None:
     model = _ask_model(line)
@@ -139,7 +151,7 @@ def test_the_fast_road_and_the_models_accept_the_same_and_read_the_same(line: by
     assert batch.rare == ({0: model} if isinstance(model, facts.Rare) else {})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     some=st.lists(st.one_of(lines(), st.sampled_from([b"", b"  ", b"\r"])), max_size=30),
     cuts=st.lists(st.integers(0, 30), max_size=4),
