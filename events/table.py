@@ -172,10 +172,10 @@ class _Columns:
         """Where ``name`` has a value."""
         if name not in self._given:
             column = self._columns.get(name)
-            absent = column is None or column.null_count == self._size
-            self._given[name] = (
-                np.zeros(self._size, bool) if absent else column.is_valid().to_numpy(zero_copy_only=False)
-            )
+            if column is None or column.null_count == self._size:
+                self._given[name] = np.zeros(self._size, bool)
+            else:
+                self._given[name] = column.is_valid().to_numpy(zero_copy_only=False)
         return self._given[name]
 
     def kinds(self) -> NDArray[np.uint8]:

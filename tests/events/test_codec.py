@@ -60,7 +60,7 @@ _TEXTS = [b'"x"', b'"\\ud83d\\ude00"', b'"%s"' % (b"x" * 512)]
 _FITTING = {
     **dict.fromkeys((b"at", b"known_at", b"clicked_at"), _TIMES),
     **dict.fromkeys((b"cost_micros", b"value_micros", b"impressions", b"clicks", b"count", b"revision"), _NUMBERS),
-    **{key: _TEXTS for key in (b"id", b"source", b"account", b"campaign")},
+    **dict.fromkeys((b"id", b"source", b"account", b"campaign"), _TEXTS),
     b"currency": [b'"USD"', b'"EUX"', b'"eur"'],
     b"leg": [b'"browser"', b"null"],
 }
