@@ -141,7 +141,8 @@ class _Teller:
         """When each is known: soon, or minutes to an hour late."""
         delay = self._rng.exponential(_USUAL_DELAY_MS, len(ready_ms))
         late = self._rng.random(len(ready_ms)) < self._world.late_share
-        minutes = np.exp(self._rng.uniform(*np.log(_LATE_MINUTES), size=len(ready_ms)))
+        least, most = np.log(_LATE_MINUTES).tolist()
+        minutes = np.exp(self._rng.uniform(least, most, len(ready_ms)))
         return ready_ms + np.where(late, minutes * MINUTE_MS, delay).astype(np.int64)
 
     def _with_repeats(self, known: Ints, lines: Callable[[Ints], list[bytes]]) -> Log:
@@ -159,7 +160,7 @@ def _book(totals: Ints, world: World, at_ms: Ints, known_ms: Ints, measures: tup
     revision = np.searchsorted(np.array(_REVISION_MINUTES) * MINUTE_MS, after)
     told = revision < len(_REVISION_MINUTES)
     for column, measure in enumerate(measures, first):
-        np.add.at(totals, (revision[told], hour[told], column), measure[told])
+        np.add.at(totals[:, :, column], (revision[told], hour[told]), measure[told])
 
 
 def _watermarks(world: World, account: Account, source: str) -> Log:
