@@ -141,11 +141,11 @@ def opened(value: bytes, headers: Sequence[tuple[str, bytes]]) -> Lines:
 
 def _with_origins(lines: list[bytes], header: _Header) -> Lines:
     number = np.frombuffer(header.numbers, "<i8").astype(np.int64)
-    codes = np.frombuffer(header.codes, "<u2") if header.codes else np.zeros(len(number), np.int64)
+    codes = np.frombuffer(header.codes, "<u2").astype(np.int32) if header.codes else np.zeros(len(number), np.int32)
     if len(number) != len(lines) or len(codes) != len(lines) or (len(codes) and codes.max() >= len(header.origins)):
         raise ValueError(f"speaks of {len(number)} lines where there are {len(lines)}")
     unknown = np.array([not name for name in header.origins], bool)
-    return Lines(lines, header.origins, np.where(unknown[codes], NO_ORIGIN, codes).astype(np.int32), number)
+    return Lines(lines, header.origins, np.where(unknown[codes], np.int32(NO_ORIGIN), codes), number)
 
 
 def joined(parts: Sequence[Lines]) -> Lines:
