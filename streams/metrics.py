@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import pickle
 from collections import deque
 from typing import Any
 
@@ -92,9 +90,9 @@ class Metrics:
         return RiverModel(model_from(name, self._settings.metric_parameters, "detection.metric_model"))
 
     def to_state(self) -> list[Any]:
-        """The whole state as plain values; a River model that the settings name is pickled, ours never is."""
+        """The whole state as plain values."""
         return [
-            [*key, [list(p) for p in series.points], series.calm, _detector_state(series.detector)]
+            [*key, [list(p) for p in series.points], series.calm, series.detector.state()]
             for key, series in self._series.items()
         ] + [list(reading) for reading in self._waiting]
 
@@ -107,26 +105,11 @@ class Metrics:
                 metrics._waiting.append(tuple(row))
                 continue
             account, source, name, points, calm, detector = row
-            series = metrics._series[account, source, name] = MetricSeries(_restored(metrics._detector(), detector))
+            series = metrics._series[account, source, name] = MetricSeries(metrics._detector())
+            series.detector.restore(detector)
             series.points.extend(tuple(p) for p in points)
             series.calm = calm
         return metrics
-
-
-def _detector_state(detector: MetricDetector | RiverModel) -> Any:
-    if isinstance(detector, MetricDetector):
-        return detector.state()
-    return base64.b64encode(pickle.dumps(detector)).decode()
-
-
-def _restored(fresh: MetricDetector | RiverModel, state: Any) -> MetricDetector | RiverModel:
-    if isinstance(fresh, MetricDetector) and isinstance(state, dict):
-        fresh.restore(state)
-        return fresh
-    if isinstance(fresh, RiverModel) and isinstance(state, str):
-        model = pickle.loads(base64.b64decode(state))
-        return model if isinstance(model, RiverModel) else fresh
-    return fresh
 
 
 def _signal(key: SeriesKey, series: MetricSeries, score: Score, read_ms: int, value: float, at_ms: int) -> Signal:
