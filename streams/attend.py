@@ -26,11 +26,14 @@ NEW_LEVEL = "Has lasted a week: taken as the new normal level from now on."
 class Attention:
     """Opens, reviews and resolves alerts on the rows that judging found."""
 
-    def __init__(self, registry: Registry, life: Life, statuses: dict[tuple[str, str, str], str]) -> None:
+    def __init__(
+        self, registry: Registry, life: Life, statuses: dict[tuple[str, str, str], str], replaced: frozenset[str]
+    ) -> None:
         self._registry = registry
         self._life = life
         self._verdicts = Verdicts(registry)
         self._statuses = statuses
+        self._replaced = replaced
 
     def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         """Every change that the row ``s`` gives rise to at this tick."""
@@ -59,7 +62,8 @@ class Attention:
         name = self._verdicts.name(t, reason, onset_ms)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
         evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
-        if self._life.is_open(name, signal.scope) or (not in_alert and self._known_above(t, judge.BLIND)):
+        known = self._life.is_open(name, signal.scope) or name in self._replaced
+        if known or (not in_alert and self._known_above(t, judge.BLIND)):
             self._reset(s)
             return []
         change = self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal))
@@ -76,7 +80,8 @@ class Attention:
         if t != s:
             here = self._verdicts.basket_signal(t, tick_ms, onset_ms)
             signal = replace(here, evidence=max(here.evidence, signal.evidence))
-        if self._life.is_open(signal.name, signal.scope) or self._known_above(t, MODE_ROAS):
+        known = self._life.is_open(signal.name, signal.scope) or signal.name in self._replaced
+        if known or self._known_above(t, MODE_ROAS):
             basket.reset(self._registry.series["basket"][s])
             return []
         change = self._life.open(signal, self._muted(signal))

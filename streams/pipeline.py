@@ -25,6 +25,7 @@ from streams.outcome import Outcome, Refused
 from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE, PANE_MS, USED, WAITING, close
 from streams.places import PlaceTable
 from streams.restate import Snapshots
+from streams.rivals import Rivals
 from streams.series import Registry, Scope
 from streams.settings import DetectionSettings
 from streams.state import pack, unpack
@@ -58,7 +59,8 @@ class Pipeline:
         )  # waiting rows, head of the free closed rows, closed rows ever used
         self._life = Life()
         self._statuses: dict[tuple[str, str, str], str] = {}
-        self._attention = Attention(self._registry, self._life, self._statuses)
+        self._rivals = Rivals(settings, self._registry)
+        self._attention = Attention(self._registry, self._life, self._statuses, self._rivals.replaced)
 
     def feed(self, batch: Batch) -> Outcome:
         """Apply ``batch``; a batch of one and of 100,000 end in the same state."""
@@ -173,6 +175,7 @@ class Pipeline:
         for i in range(count):
             outcome.changes += self._attention.attend(int(found[i]), int(why[i]), at_ms)
         outcome.changes += self._metrics.tick(at_ms, self._life)
+        outcome.changes += self._rivals.tick(at_ms, self._life)
 
     def _account_for(self, batch: Batch, taken: Any, outcome: Outcome) -> None:
         for verdict, count in enumerate(np.bincount(taken, minlength=len(Taken)).tolist()):
@@ -212,6 +215,7 @@ class Pipeline:
             "fence": self._fence.highest,
             "snapshots": self._snapshots.to_state(),
             "metrics": self._metrics.to_state(),
+            "rivals": self._rivals.to_state(),
             "life": self._life.to_state(),
             "statuses": [[*scope, status] for scope, status in self._statuses.items()],
         }
@@ -243,5 +247,6 @@ class Pipeline:
         pipeline._metrics = Metrics.of_state(settings, plain["metrics"])
         pipeline._life = Life.of_state(plain["life"])
         pipeline._statuses.update({(a, s, c): status for a, s, c, status in plain["statuses"]})
-        pipeline._attention = Attention(registry, pipeline._life, pipeline._statuses)
+        pipeline._rivals.restore(plain["rivals"])
+        pipeline._attention = Attention(registry, pipeline._life, pipeline._statuses, pipeline._rivals.replaced)
         return pipeline

@@ -18,6 +18,7 @@ from streams.ticker import tick_line
 from streams.ticks import ItemTicker
 
 _LINES_AT_ONCE = 20_000
+_PACE_MS = 1_000
 
 
 @dataclass(slots=True)
@@ -56,8 +57,8 @@ def produce(
 
     With ``ticks`` the ticks that a replay of the same lines would make stand between them, in every partition; ticks
     that stand in the lines go into every partition anyway.  Lines that are no facts are passed on as they are, for
-    the reader to send to the dead letters.  ``pace`` is called with the moment of each fact (epoch milliseconds)
-    before it is sent and may wait.  Raises :class:`streams.topics.BrokerError`.
+    the reader to send to the dead letters.  ``pace`` is called once a second of
+    the log's time, with the moment (epoch milliseconds) of the fact that comes next, and may wait.  Raises :class:`streams.topics.BrokerError`.
     """
     topics.make_topics(settings)
     topic = settings.raw_topic if raw else settings.facts_topic
@@ -79,7 +80,7 @@ def _write(
     pace: Callable[[int], None] | None,
     progress: Callable[[Produced], None] | None,
 ) -> Produced:
-    done = Produced()
+    done, second = Produced(), -1
     for item in items:
         if isinstance(item, int) or item.kind == Kind.TICK:
             line = tick_line(item) if isinstance(item, int) else item.line + b"\n"
@@ -87,7 +88,8 @@ def _write(
                 writer.add(partition, None, line)
             done.ticks += 1
             continue
-        if pace is not None and item.kind != _BAD:
+        if pace is not None and item.known_at_ms // _PACE_MS != second and item.kind != _BAD:
+            second = item.known_at_ms // _PACE_MS
             writer.send_all()
             pace(item.known_at_ms)
         partition = 0 if item.account is None else partition_of(item.account, partitions)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _DAYS = {"day": 1.0, "week": 7.0, "month": 30.0, "quarter": 91.0, "year": 365.0}
+
+
+class NamedModel(BaseModel):
+    """A River model by its dotted name (``anomaly.HalfSpaceTrees``, ``mypackage.module.Class``) and its parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
 
 class DetectionSettings(BaseModel):
@@ -31,6 +40,9 @@ class DetectionSettings(BaseModel):
         description="a River model for metric facts in place of our own, by its dotted name: anomaly.HalfSpaceTrees",
     )
     metric_parameters: dict[str, Any] = Field(default_factory=dict, description="the parameters of metric_model")
+    models: dict[Literal["cpa_spike", "roas_drop"], NamedModel] = Field(
+        default_factory=dict, description="River models in place of our own detectors, judging hourly CPA or ROAS"
+    )
     account_anomaly: bool = Field(False, description="Google's Account Anomaly Detector rule as well, for comparison")
 
     @field_validator("false_alarms")
