@@ -15,8 +15,8 @@ from service.embedded import Embedded
 from streams.ticker import tick_line
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-WORLD = World(seed=7, days=21, accounts=4, campaigns=6, clean_days=10.0, incidents=20)
-HEAD_START_MS = 2 * HOUR_MS
+WORLD = World(seed=7, days=21, accounts=3, campaigns=5, clean_days=9.0, incidents=18)
+HEAD_START_MS = HOUR_MS
 """So long before the first incident the playing slows down."""
 LEARN_STEP_MS = 6 * HOUR_MS
 PLAY_STEP_MS = 10 * MINUTE_MS
@@ -33,7 +33,7 @@ class Step:
 class Demo:
     """Plays a world; ``progress`` says in words how far it is."""
 
-    def __init__(self, embedded: Embedded, world: World = WORLD, step_s: float = 0.5) -> None:
+    def __init__(self, embedded: Embedded, world: World = WORLD, step_s: float = 0.2) -> None:
         self._embedded, self._world, self._step_s = embedded, world, step_s
         self._words = "making a world of an agency"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,17 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+@contextmanager
+def ended_by_signal() -> Iterator[None]:
+    """SIGINT and SIGTERM end the block early but in order, and nothing is raised beyond it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def address(sock: socket.socket) -> str:
     """The URL under which the server is found.
 
@@ -43,10 +55,9 @@ def address(sock: socket.socket) -> str:
 
 
 def serve(app: ASGIApp, sock: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; returns after the last answer is sent."""
-    server = uvicorn.Server(_config(app))
-    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has shut down
-        server.run(sockets=[sock])
+    """Serve until SIGINT or SIGTERM, inside :func:`ended_by_signal`: uvicorn raises the signal again at its end."""
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(_config(app)).run(sockets=[sock])
 
 
 @contextmanager
@@ -64,5 +75,5 @@ def served(app: ASGIApp, sock: socket.socket) -> Iterator[str]:
 
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan="off"
+        app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan="off"
     )

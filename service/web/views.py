@@ -14,6 +14,7 @@ from alerts.change import AlertChange, Severity, Turn
 SIGNS = {Severity.CRITICAL: "▲▲", Severity.WARNING: "▲", Severity.INFO: "●"}
 RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 MICROS = 1_000_000
+RATIOS = frozenset({"roas", "ctr", "cvr"})
 MONEY_MEASURES = frozenset({"cpa", "value_per_conversion"})
 
 
@@ -90,7 +91,14 @@ def figure(change: AlertChange, value: float | None) -> str:
         return "–"
     if change.measure in MONEY_MEASURES and change.currency is not None:
         return format_currency(value, change.currency, locale="en")
-    return format_decimal(round(value, 2 if abs(value) < 100 else 0), locale="en")
+    return format_decimal(value, format=_pattern(change.measure, value), locale="en")
+
+
+def _pattern(measure: str, value: float) -> str:
+    """Ratios keep two digits so that rows compare; counts and big numbers keep none they do not need."""
+    if measure in RATIOS:
+        return "#,##0.00"
+    return "#,##0.##" if abs(value) < 100 else "#,##0"
 
 
 def band(change: AlertChange) -> str:
@@ -131,6 +139,18 @@ def clock(at: str) -> str:
     """
     when = moment(at)
     return f"{when:%a} {when.day} {when:%b %Y, %H:%M} UTC"
+
+
+def line(change: AlertChange) -> str:
+    """An alert change on one line of a console; characters that could steer a terminal are escaped."""
+    where = " › ".join(scope(change))
+    figures = f"{figure(change, change.observed)}, expected {figure(change, change.expected)}"
+    muted = f" (muted: {change.muted_by})" if change.muted_by is not None else ""
+    head = f"{clock(change.at)}  {change.change.value} {change.severity.value}: {title(change.signal)}"
+    risk = "" if change.change is Turn.RESOLVED else f"  {money_per_hour(change)} at risk"
+    return "".join(
+        sign if sign.isprintable() else repr(sign)[1:-1] for sign in f"{head}  {where}  {figures}{risk}{muted}"
+    )
 
 
 def summary(rows: Sequence[Row]) -> str:

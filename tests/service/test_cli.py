@@ -72,7 +72,9 @@ def test_a_bad_line_is_counted_with_its_reason_and_stops_nothing(
     assert (rejected["file"], rejected["line"], rejected["reason"]) == (str(path), 2, reason)
 
 
-def test_a_fact_from_the_far_future_is_refused_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fact_from_the_far_future_is_refused_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "facts.ndjson"
     lines = [GOOD.replace("d1", f"d{minute}").replace("10:00", f"10:{minute:02d}") for minute in range(40)]
     lines.insert(20, GOOD.replace("d1", "far").replace("2026", "2031"))
@@ -98,7 +100,9 @@ def test_only_one_thing_can_go_to_standard_output(history: Path) -> None:
     assert status("replay", history, "--json", "--alerts", "-") == 2
 
 
-def test_an_unwritable_output_is_the_callers_fault(history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_output_is_the_callers_fault(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert status("replay", history, "--alerts", tmp_path / "no" / "such" / "folder") == 2
     assert "cannot be written" in capsys.readouterr().err
 

@@ -40,7 +40,9 @@ def test_a_line_that_a_crash_cut_off_is_gone_and_the_next_one_stands_alone(tmp_p
 
 
 @given(
-    posts=st.lists(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"") + b"\n"), min_size=1), max_size=8),
+    posts=st.lists(
+        st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"") + b"\n"), min_size=1), max_size=8
+    ),
     segment_bytes=st.integers(1, 60),
     chunk_bytes=st.integers(1, 30),
 )

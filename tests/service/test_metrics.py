@@ -42,7 +42,9 @@ def names() -> set[str]:
     for family in metrics.registry.collect():
         found |= {family.name, *(sample.name for sample in family.samples)}
         found |= {f"{family.name}_total"} if family.type == "counter" else set()
-        found |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")} if family.type == "histogram" else set()
+        found |= (
+            {f"{family.name}_{part}" for part in ("bucket", "sum", "count")} if family.type == "histogram" else set()
+        )
     return found
 
 

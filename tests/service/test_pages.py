@@ -16,7 +16,7 @@ from service.metrics import Metrics
 from service.web.app import Site, new_app
 from service.web.book import Told
 
-HOSTILE = '</title><script>alert(1)</script><img src=x onerror=alert(2)>"\'><svg onload=alert(3)>{{7*7}}'
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg onload=alert(3)>{{7*7}}"
 NOW = datetime(2026, 1, 5, 16, tzinfo=UTC)
 
 
@@ -75,7 +75,10 @@ class Pencil:
     def spec(self, one: AlertChange) -> dict[str, Any]:
         points = [point.model_dump() for point in one.history]
         x = {"field": "at", "type": "temporal"}
-        band = {"mark": "area", "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}}
+        band = {
+            "mark": "area",
+            "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+        }
         line = {"mark": "line", "encoding": {"x": x, "y": {"field": "observed", "type": "quantitative"}}}
         return {"data": {"values": points}, "title": one.campaign, "width": 300, "layer": [band, line]}
 
@@ -94,7 +97,9 @@ def shelf() -> Shelf:
             change("muted", muted_by="tracking outage of meta", money_at_risk_micros=5_000_000_000, campaign="Muted"),
             change("over", campaign="Over"),
             change("over", change=Turn.RESOLVED, version=2, campaign="Over", observed=21.0),
-            change("hostile", campaign=HOSTILE, account=HOSTILE, muted_by=HOSTILE, action=HOSTILE, cause={HOSTILE: HOSTILE}),
+            change(
+                "hostile", campaign=HOSTILE, account=HOSTILE, muted_by=HOSTILE, action=HOSTILE, cause={HOSTILE: HOSTILE}
+            ),
         ]
     )
 
@@ -143,7 +148,16 @@ def test_severity_is_a_word_and_a_sign_and_not_only_a_colour(page: Page, address
 def test_a_row_says_what_where_since_when_and_how_dear(page: Page, address: str) -> None:
     page.goto(address)
     text = page.locator("li.alert").first.inner_text()
-    for part in ("CPA spike", "acme", "meta", "Dear", "€61.20", "expected €20.00", "€900 / h", "Mon 5 Jan 2026, 12:30 UTC"):
+    for part in (
+        "CPA spike",
+        "acme",
+        "meta",
+        "Dear",
+        "€61.20",
+        "expected €20.00",
+        "€900 / h",
+        "Mon 5 Jan 2026, 12:30 UTC",
+    ):
         assert part in text
 
 
