@@ -12,6 +12,7 @@ from service.options import Config, loaded
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to ``app``."""
     app.command("run")(run)
+    app.command("web")(web)
 
 
 def run(
@@ -23,3 +24,11 @@ def run(
     from service.running import run
 
     run(found, demo)
+
+
+def web(config: Config = None) -> None:
+    """The page alone, from the store that notify fills."""
+    found = loaded(config)
+    from service.beside import run_web
+
+    run_web(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from service.errors import StoreError
 from service.journal import Journal
 from service.logs import event
 from service.metrics import Metrics
+from service.server import say
 from service.settings import Settings
 from service.ticking import TickThread
 from service.web.app import Site, new_app
@@ -53,11 +53,6 @@ def run(settings: Settings, demo: bool) -> None:
         say(f"adwatch is at {server.address(sock)}, Ctrl-C stops it")
         server.serve(new_app(_site(settings, embedded, desk, metrics, progress, demo)), sock)
         say("stopping ...")
-
-
-def say(words: str) -> None:
-    """A line for the operator, beside the alerts on standard output."""
-    print(words, file=sys.stderr, flush=True)
 
 
 def _no_words() -> str:

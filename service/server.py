@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.errors import PortError
+
+
+def say(words: str) -> None:
+    """A line for the operator, beside the alerts on standard output."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def listen(host: str, port: int) -> socket.socket:
