@@ -102,14 +102,19 @@ def _conversions(
 def _suffer(
     rng: np.random.Generator, conversions: Converted, campaign: Campaign, incidents: list[Incident]
 ) -> Converted:
-    """Take away what the incidents take: by the moment of the conversion, for that is when it fails."""
+    """Take away what the incidents take.
+
+    Tracking and prices fail at the moment of the conversion; dear clicks are clicks that convert less, so they are
+    told by the moment of the click, and what was clicked before still converts.
+    """
     luck = rng.random(len(conversions.at_ms))
     kept = np.ones(len(luck), bool)
     value = conversions.value_micros.copy()
     for incident in incidents:
         if not incident.covers(campaign):
             continue
-        hit = (conversions.at_ms >= incident.from_ms) & (conversions.at_ms < incident.to_ms)
+        moment = conversions.clicked_at_ms if incident.signal == "cpa_spike" else conversions.at_ms
+        hit = (moment >= incident.from_ms) & (moment < incident.to_ms)
         if incident.signal == "cpa_spike":
             # people still fill their baskets; they do not buy
             hit &= conversions.name == _PURCHASE

@@ -161,7 +161,8 @@ class Rivals:
 
 
 def _rule(measure: str) -> AccountAnomaly:
-    return AccountAnomaly(factor=2.0, above=True) if measure == "cost" else AccountAnomaly()
+    """The figures of the rule's widely used port: four weeks, half for what comes in, double for cost."""
+    return AccountAnomaly(2.0, weeks=4, above=True) if measure == "cost" else AccountAnomaly(0.5, weeks=4)
 
 
 def _cpa(cost_micros: float, n: float) -> float | None:
