@@ -16,7 +16,13 @@ def run_web(settings: Settings) -> None:
         sock = server.listen(settings.http.host, settings.http.port)
         with sock, open_desk(settings, console=None) as desk:
             server.say(f"adwatch is at {server.address(sock)}, Ctrl-C stops it")
-            site = Site(book=desk, drawer=desk.drawer, metrics=Metrics().exposition, ready=lambda: waits_for(desk))
+            site = Site(
+                book=desk,
+                drawer=desk.drawer,
+                metrics=Metrics().exposition,
+                ready=lambda: waits_for(desk),
+                wording=settings.message,
+            )
             server.serve(new_app(site), sock)
 
 

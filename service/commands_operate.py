@@ -49,14 +49,15 @@ def alerts_list(
     from service.web import views
     from service.wiring import open_desk
 
-    with open_desk(loaded(config), console=None) as desk:
+    settings = loaded(config)
+    with open_desk(settings, console=None) as desk:
         found = views.listed(desk.latest(limit))
     shown = [change for change in found if everything or change.change is not Turn.RESOLVED]
     if as_json:
         print(json.dumps({"alerts": [change.model_dump(by_alias=True, mode="json") for change in shown]}))
         return
     for change in shown:
-        print(f"{change.alert_id}  {views.line(change)}")
+        print(f"{change.alert_id}  {views.line(change, settings.message)}")
 
 
 @alerts.command("show")

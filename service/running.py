@@ -127,6 +127,7 @@ def _site(
         status=lambda: _status(embedded),
         now=lambda: _now(embedded),
         progress=progress,
+        wording=settings.message,
         banner=DEMO_BANNER if demo else "",
         routes=[ingest_route(embedded.take, settings.http.max_body_bytes, secret)],
     )

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from notifiers.message import MessageSettings
 from service.errors import SettingsError
 from streams.kafka_settings import KafkaSettings
 from streams.settings import DetectionSettings
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     detection: DetectionSettings = DetectionSettings()
     kafka: KafkaSettings = KafkaSettings()
+    message: MessageSettings = MessageSettings()
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from alerts.change import AlertChange, Turn
+from notifiers.message import MessageSettings
 from service.errors import SettingsError, StoreError
 from service.settings import Settings
 from service.web import views
@@ -33,10 +34,11 @@ _CHANGES = Table(
 class Desk:
     """Keeps every alert change once, says it on the console, and lets the pages read."""
 
-    def __init__(self, engine: Engine, drawer: Drawer, console: TextIO | None) -> None:
+    def __init__(self, engine: Engine, drawer: Drawer, wording: MessageSettings, console: TextIO | None) -> None:
         self.drawer = drawer
         self._engine = engine
         self._console = console
+        self._wording = wording
         self._lock = threading.Lock()
 
     def accept(self, change: AlertChange) -> None:
@@ -56,7 +58,7 @@ class Desk:
         except SQLAlchemyError as error:
             raise StoreError(f"{_shown(self._engine)}: {_reason(error)}") from error
         if self._console is not None:
-            print(views.line(change), file=self._console, flush=True)
+            print(views.line(change, self._wording), file=self._console, flush=True)
 
     def latest(self, limit: int) -> Sequence[AlertChange]:
         """The newest change of each alert, open ones first, then by time; at most ``limit``."""
@@ -91,7 +93,7 @@ class VegaDrawer:
     def spec(self, change: AlertChange) -> dict[str, Any]:
         """The Vega-Lite spec of the chart."""
         x = {"field": "at", "type": "temporal", "scale": {"type": "utc"}, "axis": {"title": None}}
-        y = {"type": "quantitative", "axis": {"title": views.title(change.measure)}}
+        y = {"type": "quantitative", "axis": {"title": change.measure}}
 
         def layer(mark: dict[str, Any], field: str, **more: Any) -> dict[str, Any]:
             return {"mark": {"tooltip": True, **mark}, "encoding": {"x": x, "y": {"field": field, **y}, **more}}
@@ -121,7 +123,7 @@ def open_desk(settings: Settings, console: TextIO | None = sys.stdout) -> Iterat
     engine = _engine(settings)
     try:
         _TABLES.create_all(engine)
-        yield Desk(engine, VegaDrawer(), console)
+        yield Desk(engine, VegaDrawer(), settings.message, console)
     except SQLAlchemyError as error:
         raise StoreError(f"{_shown(engine)}: {_reason(error)}") from error
     finally:

@@ -24,6 +24,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.change import AlertChange, Turn
+from notifiers import moments
+from notifiers.message import MessageSettings, compose
 from service.web import views
 from service.web.book import Book, Drawer
 
@@ -72,6 +74,7 @@ class Site:
     now: Callable[[], datetime] = _now
     progress: Callable[[], str] = _no_text
     banner: str = ""
+    wording: MessageSettings = field(default_factory=MessageSettings)
     routes: Sequence[BaseRoute] = field(default_factory=tuple)
 
 
@@ -173,7 +176,7 @@ class Pages:
     def _list_values(self) -> dict[str, Any]:
         latest = views.listed(self.site.book.latest(SHOWN + 1))
         now = self.site.now()
-        rows = [views.row(change, now) for change in latest]
+        rows = [views.row(change, self.site.wording, now) for change in latest]
         return {
             "rows": rows[:SHOWN],
             "more": max(0, len(rows) - SHOWN),
@@ -188,17 +191,15 @@ class Pages:
         if not changes:
             return self._missing()
         told = await run_in_threadpool(self.site.book.told, alert_id)
-        newest, shown = changes[-1], _shown(changes)
+        newest, shown, wording = changes[-1], _shown(changes), self.site.wording
+        zone = moments.zone(wording.time_zone)
         return self._html(
             "alert.html",
-            row=views.row(newest, self.site.now()),
-            band=views.band(shown),
-            action=shown.action,
-            measure=views.title(shown.measure),
-            window=f"{views.clock(shown.window.from_)} to {views.clock(shown.window.to)}",
-            evidence=views.evidence(shown),
-            cause=shown.cause,
-            course=[_step(change) for change in changes],
+            row=views.row(newest, wording, self.site.now()),
+            message=compose(shown, wording),
+            measure=shown.measure,
+            window=f"{moments.shown(shown.window.from_, zone)} to {moments.shown(shown.window.to, zone)}",
+            course=[views.step(change, wording) for change in changes],
             deliveries=told,
             raw=json.dumps(newest.model_dump(by_alias=True, mode="json"), indent=1, ensure_ascii=False),
         )
@@ -269,10 +270,3 @@ def vega_bundle() -> str:
 def _shown(changes: Sequence[AlertChange]) -> AlertChange:
     """The change whose figures explain the alert: the last one while it was open."""
     return next((change for change in reversed(changes) if change.change is not Turn.RESOLVED), changes[-1])
-
-
-def _step(change: AlertChange) -> dict[str, str]:
-    words = f"{views.figure(change, change.observed)}, expected {views.figure(change, change.expected)}"
-    if change.muted_by is not None:
-        words += f"; muted: {change.muted_by}"
-    return {"at": change.at, "clock": views.clock(change.at), "what": change.change.value, "words": words}
