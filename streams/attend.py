@@ -59,7 +59,7 @@ class Attention:
         onset_ms = self._verdicts.onset_ms(s, reason)
         in_alert = bool(self._registry.series["mode"][s] & judge.BLIND)
         t = s if in_alert else self._verdicts.place(s, onset_ms)
-        name = self._verdicts.name(t, reason, onset_ms)
+        name = self._verdicts.name(t, onset_ms)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
         evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
         known = self._life.is_open(name, signal.scope) or name in self._replaced
@@ -74,8 +74,8 @@ class Attention:
         return [change]
 
     def _open_baskets(self, s: int, tick_ms: int) -> list[AlertChange]:
-        t = self._verdicts.basket_place(s)
         onset_ms = self._verdicts.basket_onset_ms(s)
+        t = self._verdicts.basket_place(s, onset_ms)
         signal = self._verdicts.basket_signal(s, tick_ms, onset_ms)
         if t != s:
             here = self._verdicts.basket_signal(t, tick_ms, onset_ms)

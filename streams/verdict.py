@@ -20,12 +20,15 @@ DAY = 2
 """The 24-hour window among the rolling windows."""
 EXPLAINED = 0.75
 """A scope below that accounts for this share of the shortfall is the one to name."""
+SMALL_NATS = 1.5
+"""Evidence for small baskets from which a neighbour counts as struck too."""
 WIDESPREAD_Z = 3.0
 """Standard deviations that the rest of a scope must miss for the alert to go up to it."""
-SILENT = 0.12
-"""Observed over expected at which a shortfall is called an outage when nothing else tells."""
-CERTAIN = 4.0
-"""Nats that the clicks' story must give for a near silence not to be called an outage."""
+EVEN = 0.28
+"""Observed over expected at which an outage is as likely as dear conversions before anything else is known: outages
+take all or most, while a campaign that sells a third or more of what it did still sells."""
+LEANING, LEANING_MOST = 12.0, 4.0
+"""Nats per unit of observed over expected that the amount speaks with, and the most it may say."""
 MIN_LAGS = 200
 _STAGE_EDGES_MS = np.array([0.0, 300_000.0, 7_200_000.0, 86_400_000.0, 1_296_000_000.0])
 
@@ -123,14 +126,16 @@ class Verdicts:
             return np.zeros(HISTORY)
         return np.asarray(series["history"][s, hour % HOURS])
 
-    def name(self, s: int, reason: int, onset_ms: int) -> Name:
-        """Outage or dear conversions: whether clicks from before the onset are missed as well tells them apart."""
-        lost = self.since(s, onset_ms)
+    def name(self, s: int, onset_ms: int) -> Name:
+        """Outage or dear conversions: how much is missing speaks first, then whether older clicks are missed as well."""
+        whole_ms = -(-onset_ms // HOUR_MS) * HOUR_MS  # the hour of the onset is half healthy
+        lost = self.since(s, whole_ms if whole_ms + HOUR_MS <= self.end_ms(s) else onset_ms)
+        seen = lost.seen / lost.expected if lost.expected > 0.0 else 0.0
+        leaning = min(max(LEANING * (seen - EVEN), -LEANING_MOST), LEANING_MOST)
         cohorts = self._cohorts(s, onset_ms, lost)
-        silent = bool(reason & judge.OUTAGE) or lost.seen <= SILENT * lost.expected
-        if cohorts is not None:
-            return Name.TRACKING_OUTAGE if cohorts <= (CERTAIN if silent else 0.0) else Name.CPA_SPIKE
-        return Name.TRACKING_OUTAGE if silent or self._alike(s, onset_ms) else Name.CPA_SPIKE
+        if cohorts is None:
+            cohorts = -2.0 if self._alike(s, onset_ms) else 0.0
+        return Name.CPA_SPIKE if leaning + cohorts > 0.0 else Name.TRACKING_OUTAGE
 
     def _cohorts(self, s: int, onset_ms: int, lost: Shortfall) -> float | None:
         """Log likelihood ratio of dear clicks (only those since the onset convert less) against lost events (all do).
@@ -182,8 +187,8 @@ class Verdicts:
         row = self._registry.series["basket"][s]
         return int(row[basket.FIRST + basket.best(row) * basket.PER_RATIO + basket.ONSET])
 
-    def basket_place(self, s: int) -> int:
-        """Down to the part whose own baskets explain the drop."""
+    def basket_place(self, s: int, onset_ms: int) -> int:
+        """Down to the part whose own baskets explain the drop, or up where the other parts' baskets are small as well."""
         series = self._registry.series
         while series["level"][s] != LEAF:
             parts = [(self._basket_missing(c), -c) for c in self.children(s)]
@@ -191,7 +196,22 @@ class Verdicts:
             if most < EXPLAINED * sum(max(part, 0.0) for part, _ in parts) or most <= 0.0:
                 break
             s = -child
+        while series["parent"][s] != -1 and self._others_small(s, onset_ms):
+            s = int(series["parent"][s])
         return s
+
+    def _others_small(self, s: int, onset_ms: int) -> bool:
+        """Whether most of the money beside ``s`` shows small baskets since about the same time."""
+        up = int(self._registry.series["parent"][s])
+        beside = [
+            (self.since(c, onset_ms).cost_micros, self._is_small(c, onset_ms)) for c in self.children(up) if c != s
+        ]
+        return sum(cost for cost, small in beside if small) > 0.5 * sum(cost for cost, _ in beside)
+
+    def _is_small(self, s: int, onset_ms: int) -> bool:
+        row = self._registry.series["basket"][s]
+        cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
+        return bool(cell[basket.CUSUM] >= SMALL_NATS and cell[basket.ONSET] >= onset_ms - 2 * HOUR_MS)
 
     def _basket_missing(self, s: int) -> float:
         row = self._registry.series["basket"][s]
@@ -209,6 +229,8 @@ class Verdicts:
         k = max(float(cell[basket.SINCE_K]), 1e-9)
         shift = float(cell[basket.SINCE_TOTAL]) / k - float(row[basket.MEAN]) if cell[basket.CUSUM] > 0.0 else 0.0
         lost = self.since(s, onset_ms)
+        if lost.value_micros <= 0.0:
+            lost = self.since(s, at_ms - 24 * HOUR_MS)
         observed = _over(lost.value_micros, lost.cost_micros)
         expected = None if observed is None else observed * math.exp(-shift)
         spread = 2.0 * math.sqrt(basket.spread(row) / max(k, 1.0))
