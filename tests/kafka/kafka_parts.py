@@ -120,10 +120,7 @@ def everything(settings: KafkaSettings, topic: str) -> Iterator[Any]:
 
 def changes(settings: KafkaSettings) -> list[bytes]:
     """The alert changes on the topic in order, by account, exact repeats dropped."""
-    told: dict[bytes, dict[bytes, None]] = {}
-    for record in everything(settings, settings.alerts_topic):
-        told.setdefault(record.key, {})[record.value] = None
-    return [line for account in sorted(told) for line in told[account]]
+    return _sorted((record.key, record.value) for record in everything(settings, settings.alerts_topic))
 
 
 def expected(lines: Iterable[bytes], pipeline: str = "Summing", ticks: bool = True) -> list[bytes]:
@@ -131,10 +128,15 @@ def expected(lines: Iterable[bytes], pipeline: str = "Summing", ticks: bool = Tr
     decoded = Decoder().decode(list(lines))
     batch = with_ticks(decoded.batch) if ticks else decoded.batch
     found = _pipeline(pipeline)(DetectionSettings()).feed(batch).changes
-    by_account: dict[bytes, list[bytes]] = {}
-    for change in found:
-        by_account.setdefault(change.account.encode(), []).append(change.to_line())
-    return [line for account in sorted(by_account) for line in by_account[account]]
+    return _sorted((change.account.encode(), change.to_line()) for change in found)
+
+
+def _sorted(told: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """By account, the sums after the real changes (two pipelines side by side), otherwise as they came."""
+    lines: dict[tuple[bytes, bool], dict[bytes, None]] = {}
+    for account, line in told:
+        lines.setdefault((account, b'"signal":"sum"' in line), {})[line] = None
+    return [line for place in sorted(lines) for line in lines[place]]
 
 
 def length(settings: KafkaSettings, topic: str) -> int:

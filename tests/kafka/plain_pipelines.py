@@ -1,8 +1,12 @@
-"""A pipeline that sums: whatever the road loses, doubles or reorders across a tick shows in what it says."""
+"""A pipeline that sums: whatever the road loses, doubles or reorders across a tick shows in what it says.
+
+Alone, and beside the real one, so that one run of the road holds both against their replay.
+"""
 
 from __future__ import annotations
 
 import json
+import struct
 from typing import Self
 
 import numpy as np
@@ -10,11 +14,14 @@ import numpy as np
 from alerts.change import AlertChange, Severity, Turn, Window, rfc3339
 from events.batch import NO_ORIGIN, Batch, Kind
 from streams.outcome import Outcome
+from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
 
 
 class Summing:
     """Says the sum of every account's cost at each tick at which it has changed. Ids are not looked at."""
+
+    every_ms = 60_000
 
     def __init__(self, settings: DetectionSettings) -> None:
         self.settings = settings
@@ -49,6 +56,8 @@ class Summing:
         if at_ms <= self.tick_ms:
             return
         self.tick_ms = at_ms
+        if at_ms % self.every_ms:
+            return
         for account in sorted(self.cost):
             if self.cost[account] != self.said.get(account):
                 self.said[account] = self.cost[account]
@@ -63,6 +72,33 @@ class Summing:
         pipeline = cls(settings)
         pipeline.cost, pipeline.said, pipeline.version, pipeline.fence, pipeline.tick_ms = json.loads(data)
         return pipeline
+
+
+class Both:
+    """The real pipeline, and beside it the sums of every account, told once an hour."""
+
+    class _Hourly(Summing):
+        every_ms = 3_600_000
+
+    def __init__(self, settings: DetectionSettings) -> None:
+        self.real = Pipeline(settings)
+        self.sums = self._Hourly(settings)
+
+    def feed(self, batch: Batch) -> Outcome:
+        outcome = self.real.feed(batch)
+        outcome.changes += self.sums.feed(batch).changes
+        return outcome
+
+    def snapshot(self) -> bytes:
+        sums = self.sums.snapshot()
+        return struct.pack(">q", len(sums)) + sums + self.real.snapshot()
+
+    @classmethod
+    def restore(cls, settings: DetectionSettings, data: bytes) -> Self:
+        both, end = cls(settings), 8 + struct.unpack_from(">q", data)[0]
+        both.sums = cls._Hourly.restore(settings, data[8:end])
+        both.real = Pipeline.restore(settings, data[end:])
+        return both
 
 
 def _change(account: str, at_ms: int, cost: int, version: int) -> AlertChange:

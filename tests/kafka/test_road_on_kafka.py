@@ -11,11 +11,28 @@ import pytest
 from kafka_parts import Part, changes, drained, everything, expected, length, running, until
 from plain_pipelines import lines_of
 
+from events.simulator import World, simulate
 from streams import topics
 from streams.kafka_settings import KafkaSettings
 from streams.produce import Produced, produce
 
 pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def world() -> list[bytes]:
+    """Six days of six accounts with 30 incidents, facts late, repeated and restated."""
+    made = World(seed=3, days=6, accounts=6, campaigns=5, incidents=30, clean_days=1.0, scale=0.3)
+    return [line.rstrip(b"\n") for line in simulate(made)]
+
+
+@pytest.fixture(scope="module")
+def told(world: list[bytes]) -> list[bytes]:
+    """What a replay of that world tells: the real pipeline's changes, and sums to the micro beside them."""
+    lines = expected(world, "Both")
+    assert sum(b'"change":"opened"' in line for line in lines) > 15
+    assert sum(b'"signal":"sum"' in line for line in lines) > 500
+    return lines
 
 
 def _spread(lines: list[bytes], seconds: float) -> Callable[[int], None]:
@@ -64,11 +81,12 @@ def test_a_history_through_the_raw_topic_tells_what_its_replay_tells(kafka: Kafk
 
 
 @pytest.mark.parametrize("fold_facts", [1, 7, 10_000])
-def test_the_size_of_a_fold_changes_nothing(kafka: KafkaSettings, fold_facts: int) -> None:
-    lines = lines_of(1_500, seed=3)
-    produce(lines, kafka, ticks=True)
-    drained(kafka.model_copy(update={"fold_facts": fold_facts, "pack_facts": 50}), "worker")
-    assert changes(kafka) == expected(lines)
+def test_the_size_of_a_fold_changes_nothing(
+    kafka: KafkaSettings, world: list[bytes], told: list[bytes], fold_facts: int
+) -> None:
+    produce(world, kafka, ticks=True)
+    drained(kafka.model_copy(update={"fold_facts": fold_facts}), "worker", "Both")
+    assert changes(kafka) == told
 
 
 def test_a_worker_stopped_and_started_again_goes_on_where_it_was(kafka: KafkaSettings) -> None:
@@ -85,54 +103,57 @@ def test_a_worker_stopped_and_started_again_goes_on_where_it_was(kafka: KafkaSet
     assert changes(kafka)[-1] == expected(lines)[-1]
 
 
-def test_ten_kills_of_the_worker_lose_nothing_and_count_nothing_twice(kafka: KafkaSettings) -> None:
-    lines = lines_of(6_000, seed=5)
+def test_ten_kills_of_the_worker_lose_nothing_and_count_nothing_twice(
+    kafka: KafkaSettings, world: list[bytes], told: list[bytes]
+) -> None:
     pauses = _pauses(51, 0.1, 1.6)
     topics.make_topics(kafka)
-    feeding = _in_background(lambda: produce(lines, kafka, ticks=True, pace=_spread(lines, 30)))
+    feeding = _in_background(lambda: produce(world, kafka, ticks=True, pace=_spread(world, 30)))
     for _ in range(10):
-        worker = Part(kafka, "worker")
+        worker = Part(kafka, "worker", pipeline="Both")
         worker.until_ready()
         time.sleep(next(pauses))
         worker.kill()
     feeding.join()
-    drained(kafka, "worker")
-    assert changes(kafka) == expected(lines)
+    drained(kafka, "worker", "Both")
+    assert changes(kafka) == told
 
 
-def test_ten_kills_of_the_intake_lose_nothing_and_count_nothing_twice(kafka: KafkaSettings) -> None:
-    lines = lines_of(6_000, seed=6)
+def test_ten_kills_of_the_intake_lose_nothing_and_count_nothing_twice(
+    kafka: KafkaSettings, world: list[bytes], told: list[bytes]
+) -> None:
     pauses = _pauses(61, 0.7, 2.0)
     topics.make_topics(kafka)
-    feeding = _in_background(lambda: produce(lines, kafka, raw=True, ticks=True, pace=_spread(lines, 14)))
+    feeding = _in_background(lambda: produce(world, kafka, raw=True, ticks=True, pace=_spread(world, 14)))
     for _ in range(10):
         intake = Part(kafka, "intake")
         time.sleep(next(pauses))
         intake.kill()
     feeding.join()
     drained(kafka, "intake")
-    drained(kafka, "worker")
-    assert changes(kafka) == expected(lines)
+    drained(kafka, "worker", "Both")
+    assert changes(kafka) == told
 
 
-def test_two_workers_of_which_one_comes_late_and_one_is_killed_tell_what_one_tells(kafka: KafkaSettings) -> None:
-    lines = lines_of(6_000, seed=7)
+def test_two_workers_of_which_one_comes_late_and_one_is_killed_tell_what_one_tells(
+    kafka: KafkaSettings, world: list[bytes], told: list[bytes]
+) -> None:
     topics.make_topics(kafka)
-    feeding = _in_background(lambda: produce(lines, kafka, ticks=True, pace=_spread(lines, 16)))
-    first = Part(kafka, "worker")
+    feeding = _in_background(lambda: produce(world, kafka, ticks=True, pace=_spread(world, 16)))
+    first = Part(kafka, "worker", pipeline="Both")
     first.until_ready()
     time.sleep(1)
-    with running(kafka, "worker") as second:
+    with running(kafka, "worker", "Both") as second:
         second.until_ready()
         time.sleep(2)
         first.kill()
-        third = Part(kafka, "worker")
+        third = Part(kafka, "worker", pipeline="Both")
         third.until_ready()
         time.sleep(2)
         third.stop()
         feeding.join()
-    drained(kafka, "worker")
-    assert changes(kafka) == expected(lines)
+    drained(kafka, "worker", "Both")
+    assert changes(kafka) == told
 
 
 def test_two_workers_that_drain_share_the_work_and_both_end(kafka: KafkaSettings) -> None:
