@@ -5,9 +5,18 @@ from __future__ import annotations
 from alerts.signal import Name
 
 _ACTIONS = {
-    Name.CPA_SPIKE: "Compare landing page, bid and audience changes since the start; cut the budget or pause if the target cannot be met.",
-    Name.ROAS_DROP: "Check prices, discounts and the value sent with the purchase event; lower the target or the budget until it is clear.",
-    Name.TRACKING_OUTAGE: "Check tag, consent banner and conversion API first; do not judge or re-bid on these figures until events are back.",
+    Name.CPA_SPIKE: (
+        "Compare landing page, bid and audience changes since the start; "
+        "cut the budget or pause if the target cannot be met."
+    ),
+    Name.ROAS_DROP: (
+        "Check prices, discounts and the value sent with the purchase event; "
+        "lower the target or the budget until it is clear."
+    ),
+    Name.TRACKING_OUTAGE: (
+        "Check tag, consent banner and conversion API first; "
+        "do not judge or re-bid on these figures until events are back."
+    ),
     Name.METRIC_ANOMALY: "Look at what changed around the start; silence it if the change was meant.",
     Name.ACCOUNT_ANOMALY: "Compare today with the same weekday of the weeks before.",
 }

@@ -25,7 +25,10 @@ class Happening(NamedTuple):
 def cause(signal: Signal, happenings: list[Happening]) -> dict[str, str] | None:
     """The nearest change around the onset that touches the signal's scope, or ``None``.
 
-    >>> signal = Signal("cpa_spike", "acme", "meta", None, 9_000_000, 7_200_000, 9_000_000, "cpa", 2.0, 1.0, 0.5, 1.5, 4.0, 2.0, 0, 1.0, "EUR")
+    >>> figures = {"measure": "cpa", "observed": 2.0, "expected": 1.0, "low": 0.5, "high": 1.5, "evidence": 4.0}
+    >>> more = {"ratio": 2.0, "loss_micros": 0, "share": 1.0, "currency": "EUR", "until_ms": 9_000_000}
+    >>> where = {"account": "acme", "source": "meta", "campaign": None, "at_ms": 9_000_000, "onset_ms": 7_200_000}
+    >>> signal = Signal("cpa_spike", **where, **figures, **more)
     >>> cause(signal, [Happening(7_000_000, "deploy", "shop 2.1", "", "")])
     {'kind': 'deploy', 'what': 'shop 2.1', 'at': '1970-01-01T01:56:40.000Z'}
     """

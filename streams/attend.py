@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal

@@ -66,8 +66,8 @@ class Ids:
 
     >>> ids = Ids()
     >>> ids.reserve(1, 0)
-    >>> seen(ids.hashes, ids.hours, ids.used, np.uint64(7), 5, 0), seen(ids.hashes, ids.hours, ids.used, np.uint64(7), 5, 0)
-    (False, True)
+    >>> [seen(ids.hashes, ids.hours, ids.used, np.uint64(7), 5, 0) for _ in range(2)]
+    [False, True]
     """
 
     __slots__ = ("hashes", "hours", "used")

@@ -187,7 +187,7 @@ class Pipeline:
         outcome.refused.sort(key=lambda refused: refused.row)
 
     def totals(self) -> dict[Scope, tuple[int, ...]]:
-        """Exact sums of all accepted facts per campaign: cost, impressions, clicks, conversions, value, in millionths."""
+        """Exact sums per campaign, in millionths: cost, impressions, clicks, conversions, value."""
         registry = self._registry
         leaves = np.flatnonzero(registry.series["level"] == 0).tolist()
         return {registry.scope(s): tuple(registry.series["total"][s, :5].tolist()) for s in leaves}

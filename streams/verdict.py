@@ -127,7 +127,7 @@ class Verdicts:
         return np.asarray(series["history"][s, hour % HOURS])
 
     def name(self, s: int, onset_ms: int) -> Name:
-        """Outage or dear conversions: how much is missing speaks first, then whether older clicks are missed as well."""
+        """Outage or dear conversions: how much is missing speaks first, then whether older clicks miss as well."""
         whole_ms = -(-onset_ms // HOUR_MS) * HOUR_MS  # the hour of the onset is half healthy
         lost = self.since(s, whole_ms if whole_ms + HOUR_MS <= self.end_ms(s) else onset_ms)
         seen = lost.seen / lost.expected if lost.expected > 0.0 else 0.0
@@ -188,7 +188,7 @@ class Verdicts:
         return int(row[basket.FIRST + basket.best(row) * basket.PER_RATIO + basket.ONSET])
 
     def basket_place(self, s: int, onset_ms: int) -> int:
-        """Down to the part whose own baskets explain the drop, or up where the other parts' baskets are small as well."""
+        """Down to the part whose own baskets explain the drop, or up where the others' baskets are small as well."""
         series = self._registry.series
         while series["level"][s] != LEAF:
             parts = [(self._basket_missing(c), -c) for c in self.children(s)]

@@ -13,10 +13,24 @@ from alerts.signal import Name, Signal, covers
 
 HOUR_MS = 3_600_000
 SIGNAL = Signal(
-    name=Name.CPA_SPIKE, account="acme", source="meta", campaign="brand", at_ms=10 * HOUR_MS, onset_ms=7 * HOUR_MS, until_ms=10 * HOUR_MS,
-    measure="cpa", observed=40.0, expected=20.0, low=15.0, high=26.0, evidence=6.0, ratio=2.0, loss_micros=50_000_000, share=0.4,
+    name=Name.CPA_SPIKE,
+    account="acme",
+    source="meta",
+    campaign="brand",
+    at_ms=10 * HOUR_MS,
+    onset_ms=7 * HOUR_MS,
+    until_ms=10 * HOUR_MS,
+    measure="cpa",
+    observed=40.0,
+    expected=20.0,
+    low=15.0,
+    high=26.0,
+    evidence=6.0,
+    ratio=2.0,
+    loss_micros=50_000_000,
+    share=0.4,
     currency="EUR",
-)  # fmt: skip
+)
 
 
 def test_versions_rise_and_the_id_stays() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -31,9 +32,17 @@ def delivery(
 ) -> bytes:
     """Spend of ``cost`` EUR."""
     return line(
-        fact="delivery", id=f"d{number}", at=at_ms, source=source, account=account, campaign=campaign, currency="EUR",
-        cost_micros=round(cost * 1e6), impressions=100, clicks=10,
-    )  # fmt: skip
+        fact="delivery",
+        id=f"d{number}",
+        at=at_ms,
+        source=source,
+        account=account,
+        campaign=campaign,
+        currency="EUR",
+        cost_micros=round(cost * 1e6),
+        impressions=100,
+        clicks=10,
+    )
 
 
 def purchase(
@@ -49,9 +58,17 @@ def purchase(
     """One purchase of ``value`` EUR."""
     where = {} if campaign is None else {"campaign": campaign}
     return line(
-        fact="conversion", id=f"c{number}", at=at_ms, source=source, account=account, name="purchase", currency="EUR",
-        value_micros=round(value * 1e6), **where, **more,
-    )  # fmt: skip
+        fact="conversion",
+        id=f"c{number}",
+        at=at_ms,
+        source=source,
+        account=account,
+        name="purchase",
+        currency="EUR",
+        value_micros=round(value * 1e6),
+        **where,
+        **more,
+    )
 
 
 def history(
@@ -111,7 +128,7 @@ def run(
     settings = settings or DetectionSettings()
     pipeline, changes = Pipeline(settings), []
     edges = [0, *sorted(cuts), len(batch)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         if restart:
             pipeline = Pipeline.restore(settings, pipeline.snapshot())
         changes += [change.to_line() for change in pipeline.feed(cut(batch, low, high)).changes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from typing import Any
@@ -35,9 +36,18 @@ def log() -> list[bytes]:
 
 def _snapshot(hour: int, revision: int, cost: float) -> bytes:
     return line(
-        fact="snapshot", at=START_MS + hour * HOUR_MS, bucket="hour", source="bing", account="acme", campaign="slow", currency="EUR",
-        revision=revision, cost_micros=round(cost * 1e6), conversions=2, value_micros=90_000_000,
-    )  # fmt: skip
+        fact="snapshot",
+        at=START_MS + hour * HOUR_MS,
+        bucket="hour",
+        source="bing",
+        account="acme",
+        campaign="slow",
+        currency="EUR",
+        revision=revision,
+        cost_micros=round(cost * 1e6),
+        conversions=2,
+        value_micros=90_000_000,
+    )
 
 
 def _told(changes: list[bytes]) -> list[tuple[str, str]]:
@@ -90,7 +100,7 @@ def test_facts_between_two_ticks_commute(log: list[bytes]) -> None:
     batch = batch_of(log)
     rng, order = random.Random(3), list(range(len(batch)))
     ticks = [row for row in order if batch.kind[row] == 8]
-    for low, high in zip(ticks, ticks[1:], strict=False):
+    for low, high in itertools.pairwise(ticks):
         inner = order[low + 1 : high]
         rng.shuffle(inner)
         order[low + 1 : high] = inner
@@ -184,8 +194,13 @@ def test_what_cannot_be_used_is_refused_with_a_reason_and_counted() -> None:
     outcome = pipeline.feed(batch_of(lines, ticks=False))
     assert [(r.row, r.reason) for r in outcome.refused] == [(2, "future"), (3, "too_old"), (4, "currency")]
     assert {k: v for k, v in pipeline.counts.items() if v} == {
-        "accepted": 1, "duplicate": 1, "future": 1, "too_old": 1, "currency": 1, "other": 1,
-    }  # fmt: skip
+        "accepted": 1,
+        "duplicate": 1,
+        "future": 1,
+        "too_old": 1,
+        "currency": 1,
+        "other": 1,
+    }
 
 
 def test_a_source_that_fell_silent_gives_no_verdict() -> None:
@@ -196,7 +211,8 @@ def test_a_source_that_fell_silent_gives_no_verdict() -> None:
     first = batch_of(silent)
     pipeline, changes = run(first)
     after = pipeline.feed(batch_of(ticks, ticks=False)).changes
-    assert changes == [] and after == []
+    assert changes == []
+    assert after == []
 
 
 def test_declared_watermarks_are_the_only_ones_once_a_source_sends_them() -> None:

@@ -15,9 +15,19 @@ from streams.settings import DetectionSettings
 
 def _snapshot(hour: int, revision: int, cost: int) -> bytes:
     return line(
-        fact="snapshot", at=START_MS + hour * HOUR_MS, bucket="hour", source="meta", account="acme", campaign="brand", currency="EUR",
-        revision=revision, cost_micros=cost, impressions=cost % 97, conversions=cost % 7, value_micros=cost % 1000,
-    )  # fmt: skip
+        fact="snapshot",
+        at=START_MS + hour * HOUR_MS,
+        bucket="hour",
+        source="meta",
+        account="acme",
+        campaign="brand",
+        currency="EUR",
+        revision=revision,
+        cost_micros=cost,
+        impressions=cost % 97,
+        conversions=cost % 7,
+        value_micros=cost % 1000,
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,8 +42,12 @@ def test_totals_are_those_of_the_highest_revision_of_each_bucket(revisions: list
     (sums,) = pipeline.totals().values()
     costs = [1000 * h + 17 * r + 1 for h, r in highest.items()]
     assert sums == (
-        sum(costs), sum(c % 97 for c in costs) * 10**6, 0, sum(c % 7 for c in costs) * 10**6, sum(c % 1000 for c in costs)
-    )  # fmt: skip
+        sum(costs),
+        sum(c % 97 for c in costs) * 10**6,
+        0,
+        sum(c % 7 for c in costs) * 10**6,
+        sum(c % 1000 for c in costs),
+    )
 
 
 def test_a_restated_bucket_survives_a_restart() -> None:

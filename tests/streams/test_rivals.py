@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from small_worlds import batch_of, history, line, run
 
 from detectors.river_model import ModelError
@@ -29,12 +30,8 @@ def test_a_named_model_takes_the_place_of_ours() -> None:
 def test_a_name_that_is_no_model_is_an_error_that_names_the_key() -> None:
     """The settings key stands in the error."""
     metrics = Metrics(DetectionSettings(metric_model="anomaly.Nothing"))
-    try:
+    with pytest.raises(ModelError, match="detection.metric_model"):
         metrics._detector()
-    except ModelError as error:
-        assert "detection.metric_model" in str(error)
-    else:
-        raise AssertionError("an unknown model was taken")
 
 
 def test_googles_rule_sees_a_day_that_brings_under_half() -> None:
