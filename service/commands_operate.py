@@ -50,7 +50,7 @@ def alerts_list(
     from service.wiring import open_desk
 
     settings = loaded(config)
-    with open_desk(settings, console=None) as desk:
+    with open_desk(settings) as desk:
         found = views.listed(desk.latest(limit))
     shown = [change for change in found if everything or change.change is not Turn.RESOLVED]
     if as_json:
@@ -67,7 +67,7 @@ def alerts_show(alert_id: Annotated[str, typer.Argument(metavar="ALERT_ID")], co
 
     from service.wiring import open_desk
 
-    with open_desk(loaded(config), console=None) as desk:
+    with open_desk(loaded(config)) as desk:
         changes = desk.changes(alert_id)
         told = desk.told(alert_id)
     if not changes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -33,6 +33,14 @@ class Metrics:
         self.rejects = self._counter("adwatch_rejects", "Lines or facts refused, by reason.", "reason")
         self.changes = self._counter("adwatch_alert_changes", "Alert changes decided.", "change", "severity")
         self.failures = self._counter("adwatch_store_failures", "Alert changes the store did not take at once.")
+        self.attempts = self._counter("adwatch_tells", "Tries to tell somebody.", "receiver", "outcome", "reason")
+        self.told = Histogram(
+            "adwatch_telling_latency_seconds",
+            "From the decision to somebody being told.",
+            ["receiver"],
+            buckets=(1, 2, 5, 10, 30, 60, 120, 300, 900, 3600),
+            registry=self.registry,
+        )
         self.newest_tick = self._gauge(
             "adwatch_newest_tick_timestamp_seconds", "The newest tick processed, in seconds since 1970."
         )

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from service import server
 from service.demo import Demo
+from service.desk import Desk
 from service.embedded import Embedded
 from service.errors import StoreError
 from service.journal import Journal
@@ -25,7 +26,7 @@ from service.settings import Settings
 from service.ticking import TickThread
 from service.web.app import Site, new_app
 from service.web.ingest import ingest_route
-from service.wiring import Desk, open_desk
+from service.wiring import telling_desk
 
 log = logging.getLogger(__name__)
 DEMO_BANNER = "demo: a made-up agency, faster than life"
@@ -41,7 +42,7 @@ def run(settings: Settings, demo: bool) -> None:
         journal = Journal(settings.store_directory)
         stack.callback(journal.close)
         metrics = Metrics()
-        desk = stack.enter_context(open_desk(settings))
+        desk = stack.enter_context(telling_desk(settings, metrics, alone=True))
         embedded = Embedded(settings.detection, journal, desk.accept, metrics)
         stack.callback(_last_snapshot, embedded, keep=not demo)
         _recover(embedded)
@@ -121,7 +122,6 @@ def _site(
     secret = None if token is None else token.get_secret_value()
     return Site(
         book=desk,
-        drawer=desk.drawer,
         metrics=metrics.exposition,
         ready=lambda: "the store takes no alert changes" if embedded.undelivered else None,
         status=lambda: _status(embedded),

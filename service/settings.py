@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from notifiers.console import ConsoleSettings
 from notifiers.message import MessageSettings
 from service.errors import SettingsError
 from streams.kafka_settings import KafkaSettings
@@ -67,6 +68,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     detection: DetectionSettings = DetectionSettings()
     kafka: KafkaSettings = KafkaSettings()
+    console: ConsoleSettings = ConsoleSettings()
     message: MessageSettings = MessageSettings()
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()

@@ -24,10 +24,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.change import AlertChange, Turn
-from notifiers import moments
+from notifiers import chart, moments
 from notifiers.message import MessageSettings, compose
+from service.errors import StoreError
 from service.web import views
-from service.web.book import Book, Drawer
+from service.web.book import Book
 
 SHOWN = 200
 POLICY = (
@@ -66,7 +67,6 @@ class Site:
     """Everything outside that the pages need; all of it handed in."""
 
     book: Book
-    drawer: Drawer
     metrics: Callable[[], tuple[bytes, str]]
     ready: Callable[[], str | None]
     """``None`` when ready, otherwise what is being waited for."""
@@ -92,7 +92,9 @@ def new_app(site: Site) -> ASGIApp:
         Route("/assets/{name}", asset),
         *site.routes,
     ]
-    app = Starlette(routes=routes, exception_handlers={404: pages.not_found, 500: pages.failed})
+    app = Starlette(
+        routes=routes, exception_handlers={404: pages.not_found, StoreError: pages.unreachable, 500: pages.failed}
+    )
     return with_headers(app)
 
 
@@ -209,7 +211,7 @@ class Pages:
         change = await self._newest(request)
         if change is None:
             return self._missing()
-        spec = await run_in_threadpool(self.site.drawer.spec, change)
+        spec = await run_in_threadpool(chart.spec, change)
         return JSONResponse(spec, headers={"Cache-Control": "no-cache"})
 
     async def chart_svg(self, request: Request) -> Response:
@@ -217,7 +219,7 @@ class Pages:
         change = await self._newest(request)
         if change is None:
             return self._missing()
-        svg = await run_in_threadpool(self.site.drawer.svg, change)
+        svg = await run_in_threadpool(chart.svg, change)
         return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
 
     async def _newest(self, request: Request) -> AlertChange | None:
@@ -238,6 +240,11 @@ class Pages:
         """The page for an unknown address."""
         return self._missing()
 
+    async def unreachable(self, request: Request, error: Exception) -> Response:
+        """The page while the store does not answer."""
+        words = "The store of the service does not answer; its log says why. Try again in a moment."
+        return self._html("error.html", 503, title="Not now", words=words)
+
     async def failed(self, request: Request, error: Exception) -> Response:
         """The page for a defect of ours; the log has the rest."""
         return self._html("error.html", 500, title="That failed", words="The log of the service says why.")
@@ -247,7 +254,7 @@ async def asset(request: Request) -> Response:
     """Styles and scripts: ours, and the chart library that vl-convert carries."""
     name = request.path_params["name"]
     if name == "vega.js":
-        text = await run_in_threadpool(vega_bundle)
+        text = await run_in_threadpool(chart.browser_bundle)
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
     if name not in ASSETS:
         return PlainTextResponse("not here\n", 404)
@@ -257,14 +264,6 @@ async def asset(request: Request) -> Response:
 @cache
 def _asset(name: str) -> bytes:
     return (resources.files("service.web") / "assets" / name).read_bytes()
-
-
-@cache
-def vega_bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; takes seconds to make, hence kept."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _shown(changes: Sequence[AlertChange]) -> AlertChange:

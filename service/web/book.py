@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from alerts.change import AlertChange
 
@@ -31,13 +31,3 @@ class Book(Protocol):
 
     def told(self, alert_id: str) -> Sequence[Told]:
         """Who was told about one alert, and how that went."""
-
-
-class Drawer(Protocol):
-    """Draws an alert's history: the same Altair spec that mail and Slack use."""
-
-    def spec(self, change: AlertChange) -> dict[str, Any]:
-        """The Vega-Lite spec of the chart."""
-
-    def svg(self, change: AlertChange) -> str:
-        """The chart as a picture."""

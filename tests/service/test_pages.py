@@ -69,25 +69,6 @@ class Shelf:
         return [Told("slack #ads", "opened", "sent", 1, "2026-01-05 14:00 UTC")]
 
 
-class Pencil:
-    """Draws with Vega-Lite as the real drawer does, band and line."""
-
-    def spec(self, one: AlertChange) -> dict[str, Any]:
-        points = [point.model_dump() for point in one.history]
-        x = {"field": "at", "type": "temporal"}
-        band = {
-            "mark": "area",
-            "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
-        }
-        line = {"mark": "line", "encoding": {"x": x, "y": {"field": "observed", "type": "quantitative"}}}
-        return {"data": {"values": points}, "title": one.campaign, "width": 300, "layer": [band, line]}
-
-    def svg(self, one: AlertChange) -> str:
-        import vl_convert
-
-        return str(vl_convert.vegalite_to_svg(self.spec(one)))
-
-
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf(
@@ -107,7 +88,7 @@ def shelf() -> Shelf:
 @pytest.fixture
 def address(shelf: Shelf) -> Iterator[str]:
     metrics = Metrics()
-    site = Site(shelf, Pencil(), metrics.exposition, ready=lambda: None, now=lambda: NOW)
+    site = Site(shelf, metrics.exposition, ready=lambda: None, now=lambda: NOW)
     with server.served(new_app(site), server.listen("127.0.0.1", 0)) as url:
         yield url
 
