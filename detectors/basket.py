@@ -41,7 +41,7 @@ COLUMNS = FIRST + PER_RATIO * GRID_SIZE
 def spread(row: Row) -> float:
     """Variance of one log basket, with the uncertainty of the learned mean and its drift inside."""
     s2 = (row[SQUARES] + SPREAD_PRIOR * SPREAD_PRIOR_WEIGHT) / (row[COUNT] + SPREAD_PRIOR_WEIGHT)
-    return s2 * (1.0 + HORIZON_BASKETS / max(row[COUNT], 1.0)) + HORIZON_BASKETS * DRIFT_VARIANCE
+    return float(s2 * (1.0 + HORIZON_BASKETS / max(row[COUNT], 1.0)) + HORIZON_BASKETS * DRIFT_VARIANCE)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -50,7 +50,7 @@ def log_ratio(row: Row, k: float, total: float, d: float) -> float:
     s2 = spread(row)
     reach = CLIP_SD * math.sqrt(s2 * k)
     off = max(-reach, min(reach, total - k * row[MEAN]))
-    return -d / s2 * off - k * d * d / (2.0 * s2)
+    return float(-d / s2 * off - k * d * d / (2.0 * s2))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -52,15 +52,15 @@ def arrive(row: Row, cost: float, dt_ms: float, lag: Row) -> float:
 def rate(row: Row, pooled: float) -> float:
     """Conversions per unit of exposure, shrunk to ``pooled`` (0: there is no wider level yet)."""
     if pooled <= 0.0:
-        return row[A] / row[B] if row[A] >= MIN_CONVERSIONS and row[B] > 0.0 else 0.0
-    return (row[A] + PRIOR_CONVERSIONS) / (row[B] + PRIOR_CONVERSIONS / pooled)
+        return float(row[A] / row[B]) if row[A] >= MIN_CONVERSIONS and row[B] > 0.0 else 0.0
+    return float((row[A] + PRIOR_CONVERSIONS) / (row[B] + PRIOR_CONVERSIONS / pooled))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def dispersion(row: Row) -> float:
     """Variance over mean of hourly counts around their expectation, never below 1."""
     phi = (row[PEARSON] + PHI_PRIOR * PHI_PRIOR_WEIGHT) / (row[PEARSON_WEIGHT] + PHI_PRIOR_WEIGHT)
-    return max(1.0, phi)
+    return float(max(1.0, phi))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -52,7 +52,7 @@ class Attention:
     def _still_suspect(self, s: int) -> bool:
         """Whether another alert of this very tick has not already accounted for what was found."""
         series = self._registry.series
-        return deficit.evidence(series["deficit"][s]) > 0.0 or series["timer"][s, outage.WAITED] > 0.0
+        return bool(deficit.evidence(series["deficit"][s]) > 0.0 or series["timer"][s, outage.WAITED] > 0.0)
 
     def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.onset_ms(s, reason)
@@ -99,7 +99,7 @@ class Attention:
     def _review(self, s: int, tick_ms: int) -> list[AlertChange]:
         changes = []
         for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE, Name.ROAS_DROP):
-            opened_ms = self._life.opened_ms(name, tuple(self._registry.scope(s)))
+            opened_ms = self._life.opened_ms(name, self._registry.scope(s))
             if opened_ms is None:
                 continue
             why = self._spent(s, opened_ms, tick_ms)
@@ -125,7 +125,7 @@ class Attention:
 
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
         """The open alert's figures as they stand, over the last three hours or since it opened."""
-        opened_ms = self._life.opened_ms(name, tuple(self._registry.scope(s)))
+        opened_ms = self._life.opened_ms(name, self._registry.scope(s))
         from_ms = max(opened_ms or 0, tick_ms - 3 * judge.HOUR_MS)
         if name is Name.ROAS_DROP:
             return self._verdicts.basket_signal(s, tick_ms, from_ms)
@@ -134,7 +134,7 @@ class Attention:
     def _end_count(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
         changes = []
         for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE):
-            if self._life.is_open(name, tuple(self._registry.scope(s))):
+            if self._life.is_open(name, self._registry.scope(s)):
                 changes.append(self._life.resolve(self._figures(name, s, tick_ms), why))
         self._registry.series["mode"][s] &= ~judge.BLIND
         self._clear_around(s, s)
@@ -143,7 +143,7 @@ class Attention:
 
     def _end_baskets(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
         changes = []
-        if self._life.is_open(Name.ROAS_DROP, tuple(self._registry.scope(s))):
+        if self._life.is_open(Name.ROAS_DROP, self._registry.scope(s)):
             changes.append(self._life.resolve(self._figures(Name.ROAS_DROP, s, tick_ms), why))
         self._registry.series["mode"][s] &= ~MODE_ROAS
         basket.reset(self._registry.series["basket"][s])

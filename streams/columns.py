@@ -33,7 +33,7 @@ class Columns:
         self._rows = self._filled(FIRST_CAPACITY)
 
     def __getitem__(self, name: str) -> Array:
-        return self.rows[name]  # type: ignore[no-any-return]
+        return self.rows[name]
 
     @property
     def rows(self) -> Array:

@@ -20,7 +20,7 @@ from detectors.account_anomaly import AccountAnomaly
 from detectors.river_model import RiverModel, model_from
 from streams.panes import CLICKS, CONVERSIONS, COST, IMPRESSIONS
 from streams.series import HOURS, LEAF, Registry
-from streams.settings import DetectionSettings
+from streams.settings import DetectionSettings, NamedModel
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -41,7 +41,8 @@ class Rivals:
         self._rules: dict[tuple[str, str], AccountAnomaly] = {}
         self._models: dict[tuple[str, int], RiverModel] = {}
         self._calm: dict[tuple[str, int], int] = {}
-        self.replaced = frozenset(settings.models)
+        self._models_named: dict[str, NamedModel] = {str(name): model for name, model in settings.models.items()}
+        self.replaced = frozenset(self._models_named)
 
     def tick(self, at_ms: int, life: Life) -> list[AlertChange]:
         """Judge the hours that finished with this tick."""
@@ -87,7 +88,7 @@ class Rivals:
             yield life.open(signal)
 
     def _new_model(self, name: str, s: int) -> RiverModel:
-        chosen = self._settings.models[name]
+        chosen = self._models_named[name]
         model = RiverModel(model_from(chosen.model, chosen.parameters, f"detection.models.{name}"))
         self._models[name, s] = model
         return model

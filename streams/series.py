@@ -152,7 +152,7 @@ class Registry:
         row = self.series.add()
         for name, number in (("parent", parent), ("source", source), ("account", account), ("level", kind)):
             self.series[name][row] = number
-        self.scopes.append(tuple(scope))
+        self.scopes.append((scope.account, scope.source, scope.campaign))
         if row >= self.windows.shape[1]:
             self.windows = np.concatenate([self.windows, np.zeros_like(self.windows)], axis=1)
         return row

@@ -30,7 +30,7 @@ def test_a_named_model_takes_the_place_of_ours() -> None:
 def test_a_name_that_is_no_model_is_an_error_that_names_the_key() -> None:
     """The settings key stands in the error."""
     metrics = Metrics(DetectionSettings(metric_model="anomaly.Nothing"))
-    with pytest.raises(ModelError, match="detection.metric_model"):
+    with pytest.raises(ModelError, match=r"detection\.metric_model"):
         metrics._detector()
 
 
