@@ -1,78 +1,61 @@
-"""What a channel is: it says one delivery, or says whose fault it is that it did not.
-
-::
-
-    NotSaid
-    |-- Refused       the channel will never take it: a dead letter
-    |-- Unreachable   not now; nothing was said; try again, no sooner than ``retry_after_s``
-    `-- Ambiguous     it may have been said: look for it before saying it again
-"""
+"""What a channel is: one way to a person. Each channel is one file, with its settings beside it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from alerts.change import AlertChange
-
-
-class NotSaid(Exception):
-    """A delivery that has not (surely) reached its receiver. The text never holds a secret."""
-
-
-class Refused(NotSaid):
-    """The receiver will never take this delivery as it is."""
-
-
-class Unreachable(NotSaid):
-    """The receiver cannot be had now, and nothing was said. ``retry_after_s`` is its own wish, if it had one."""
-
-    def __init__(self, text: str, retry_after_s: float | None = None) -> None:
-        super().__init__(text)
-        self.retry_after_s = retry_after_s
-
-
-class Ambiguous(NotSaid):
-    """The connection broke after the delivery was sent: it may have been said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where a delivery stands at its receiver: ``place`` (a Slack channel id, a mailbox) and ``message`` in it."""
-
-    place: str
-    message: str
+from notifiers.message import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The newest state of one alert for one receiver.
+    """One message for one receiver.
 
-    ``delivery_id`` is the same at every attempt.  ``said`` is the receipt of the first message about this alert
-    there (``None``: nothing was said yet).  ``skipped`` counts older states that this one stands for, because they
-    waited while the receiver was away.
+    ``delivery_id`` is opaque and the same for every try.  ``place`` is where the alert's first message stands, from
+    an earlier receipt; empty when this is the first.  ``escalated``: it has become critical since it was last said.
+    ``accepted_ms`` is when the ledger took the change, ``tried_ms`` when the first try began.
     """
 
     delivery_id: str
-    receiver: str
+    message: Message
     change: AlertChange
-    said: Receipt | None
-    skipped: int = 0
+    place: Mapping[str, str] = field(default_factory=dict)
+    escalated: bool = False
+    accepted_ms: int = 0
+    tried_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that it was said: ``place`` is what the channel needs to say more about the same alert."""
+
+    place: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 class Channel(Protocol):
-    """One way of reaching people. ``pace_s`` is the least time between two deliveries, in seconds."""
+    """One way to a person. Not shared between threads."""
 
     @property
     def name(self) -> str:
-        """The receiver's name in settings, outbox and metrics: ``slack``, ``email``, ``console`` …"""
+        """The receiver's name in the ledger; stays the same over restarts."""
 
     @property
     def pace_s(self) -> float:
-        """Seconds to leave between two deliveries."""
+        """The least time between two messages, in seconds."""
+
+    @property
+    def promise(self) -> str:
+        """What is promised about repeats, for the status page."""
 
     def send(self, delivery: Delivery) -> Receipt:
-        """Say it. Raises :class:`NotSaid`. For an update gives the receipt of the message that stands for the alert."""
+        """Say it. Raises :class:`~notifiers.errors.Refused`, ``Unreachable`` or ``Ambiguous``, nothing else."""
 
-    def find(self, delivery: Delivery, since_ms: int) -> Receipt | None:
-        """The receipt of this delivery if the receiver has it since ``since_ms``; ``None`` if not, or if it cannot tell."""
+    def find(self, delivery: Delivery) -> Receipt | None:
+        """Whether it has been said already; ``None``: it has not, or nobody can know. Raises as :meth:`send` does."""
+
+    def close(self) -> None:
+        """Let go of connections."""

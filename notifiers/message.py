@@ -1,307 +1,241 @@
-"""What is said about an alert, free of any channel: for a tired person at three in the morning."""
+"""A message free of channel, made from an alert change: what a tired person needs at three in the morning.
+
+All texts are plain: names in it have passed :func:`notifiers.names.plain`, and every channel escapes for its own
+output.  Sentences are English; money and numbers follow the locale.
+"""
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
-from babel.numbers import format_currency, format_decimal
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from alerts.change import AlertChange, Severity, Turn
+from notifiers import figures, moments
+from notifiers.names import plain
 
-NAME_LIMIT = 80
-"""Characters of a name that are shown; platforms allow far more than a header bears."""
-
-RED, ORANGE, BLUE, GREEN = "#c62828", "#e8750a", "#5b7c99", "#2e9e5b"
-
-_WHAT = {
+GREEN, RED, ORANGE, BLUE = "#2eb67d", "#d32f2f", "#e8830c", "#3d7bd9"
+_COLOURS = {Severity.CRITICAL: RED, Severity.WARNING: ORANGE, Severity.INFO: BLUE}
+_SIGNS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+_TITLES = {
     "cpa_spike": "CPA spike",
+    "cpa_drop": "CPA drop",
     "roas_drop": "ROAS drop",
+    "roas_rise": "ROAS rise",
     "tracking_outage": "Tracking outage",
     "account_anomaly": "Unusual account",
 }
-_SEVERITY = {
-    Severity.CRITICAL: ("Critical", "▲", RED),
-    Severity.WARNING: ("Warning", "◆", ORANGE),
-    Severity.INFO: ("Notice", "●", BLUE),
-}
-_MEASURE = {
-    "cpa": "Cost per conversion",
-    "roas": "Return on ad spend",
-    "conversions": "Conversions",
-    "value_per_conversion": "Value per conversion",
-}
-_MONEY = ("cpa", "value_per_conversion")
-# what turns the reading direction of the text around a name, or hides in it
-_UNSEEN = {0x200B, 0x200E, 0x200F, 0x061C, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+LONGEST_WORDS = 600
+
+
+class MessageSettings(BaseModel):
+    """How messages are worded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    time_zone: str = Field(default="UTC", description="Zone of the times in messages, such as Europe/Berlin.")
+    locale: str = Field(default="en", description="How money and numbers are written, such as de_DE.")
+    link: str | None = Field(
+        default=None, description="Address of the page as people reach it; each message links to its alert there."
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        moments.zone(name)
+        return name
+
+    @field_validator("locale")
+    @classmethod
+    def _known_locale(cls, name: str) -> str:
+        return figures.known_locale(name)
+
+    @field_validator("link")
+    @classmethod
+    def _web_address(cls, link: str | None) -> str | None:
+        if link is not None and not link.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return link
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One state of one alert in words.
+    """One state of one alert in plain words. Texts that do not apply are ``None``.
 
-    ``title`` (``what`` and ``scope``) is the same over the alert's life and has neither state nor figures.  Names in
-    ``scope``, ``sentence`` and ``cause`` are free of control characters and short, but still anybody's: each channel
-    takes them through its own door.  ``sign`` and ``state`` say what ``colour`` says.
+    ``subject`` stays the same over the life of an alert.  ``status`` is a word for what ``colour`` and ``sign`` show.
+    ``notes`` is what to know about the telling itself, such as a delay.
     """
 
     alert_id: str
-    what: str
-    scope: str
-    state: str
+    version: int
+    turn: Turn
+    severity: Severity
+    title: str
+    subject: str
+    where: tuple[str, ...]
+    status: str
     sign: str
     colour: str
     sentence: str
     since: str
     sure: str | None
-    observed: str | None
-    expected: str | None
-    costs: str | None
+    observed: str
+    expected: str
+    cost: str | None
     cause: str | None
-    action: str
+    action: str | None
     link: str | None
-    note: str | None
-
-    @property
-    def title(self) -> str:
-        """What and where."""
-        return f"{self.what} · {self.scope}"
+    decided: str
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def headline(self) -> str:
-        """The state, what and where, in one line."""
-        return f"{self.sign} {self.state}: {self.title}"
+        """One line that says all: for a phone's lock screen."""
+        return f"{self.sign} {self.status}: {self.subject}"
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """What is known beside the sentence, as label and words, in the order of interest."""
+        """What is known beside the sentence: label and words, in the order in which a person should look."""
         named = (
-            ("Costs", self.costs),
+            ("Costs", self.cost),
             ("Since", self.since),
             ("Observed", self.observed),
             ("Expected", self.expected),
             ("How sure", self.sure),
+            ("Possible cause", self.cause),
         )
         return tuple((label, words) for label, words in named if words is not None)
 
-    @property
-    def text(self) -> str:
-        """All of it as plain text."""
-        rows = [self.headline, "", self.sentence, ""]
-        rows += [f"{label}: {words}" for label, words in self.facts]
-        rows += [f"{label}: {words}" for label, words in (("Possible cause", self.cause), ("Do", self.action)) if words]
-        rows += ["", *(words for words in (self.note, self.link) if words is not None)]
-        return "\n".join(rows).rstrip() + "\n"
 
-
-def message_of(change: AlertChange, *, link: str | None, time_zone: str = "UTC", skipped: int = 0) -> Message:
-    """The words for ``change``; times in ``time_zone`` (an IANA name, else :class:`zoneinfo.ZoneInfoNotFoundError`).
-
-    ``skipped`` counts older states that the receiver never saw.
-    """
-    zone = ZoneInfo(time_zone)
-    state, sign, colour = _state(change)
+def compose(change: AlertChange, settings: MessageSettings, notes: Sequence[str] = ()) -> Message:
+    """The message for ``change``. Never raises for what an alert may hold."""
+    zone = moments.zone(settings.time_zone)
     over = change.change is Turn.RESOLVED
     return Message(
         alert_id=change.alert_id,
-        what=_what(change),
-        scope=" / ".join(clean(part) for part in (change.account, change.source, change.campaign) if part is not None),
-        state=state,
-        sign=sign,
-        colour=colour,
-        sentence=_over(change, zone) if over else _sentence(change),
-        since=_time(change.started_at, zone),
+        version=change.version,
+        turn=change.change,
+        severity=change.severity,
+        title=title(change),
+        subject=f"{title(change)} · {' / '.join(_where(change))}",
+        where=_where(change),
+        status=_status(change),
+        sign="✅" if over else _SIGNS[change.severity],
+        colour=GREEN if over else _COLOURS[change.severity],
+        sentence=_sentence(change, settings.locale),
+        since=_since(change, zone),
         sure=None if over else sureness(change.evidence),
-        observed=figure(change, change.observed),
-        expected=_expected(change),
-        costs=None if over else _costs(change),
+        observed=figures.figure(change, change.observed, settings.locale),
+        expected=figures.expectation(change, settings.locale),
+        cost=None if over else figures.cost_per_hour(change, settings.locale),
         cause=_cause(change, zone),
-        action=clean(change.action, 600),
-        link=link,
-        note=_note(skipped),
+        action=plain(change.action, LONGEST_WORDS) if change.action.strip() else None,
+        link=_link(change, settings.link),
+        decided=moments.shown(change.at, zone),
+        notes=tuple(notes),
     )
 
 
-def clean(name: str, limit: int = NAME_LIMIT) -> str:
-    r"""``name`` on one line, without control, direction and invisible characters, at most ``limit`` long.
+def title(change: AlertChange) -> str:
+    """The signal's name for people; any string is a signal.
 
-    >>> clean("Brand\x1b[31m\r\nBcc: me\x00")
-    'Brand[31m Bcc: me'
-    >>> clean("x" * 100, 5)
-    'xxxx…'
+    >>> from types import SimpleNamespace as A
+    >>> title(A(signal="cpa_spike", measure="cpa")), title(A(signal="new_odd_signal", measure="x"))
+    ('CPA spike', 'New odd signal')
+    >>> title(A(signal="metric_anomaly", measure="bounce_rate"))
+    'Unusual bounce rate'
     """
-    kept = "".join(_kept(character) for character in name[: 20 * limit])
-    words = " ".join(kept.split())
-    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
+    if change.signal == "metric_anomaly":
+        return f"Unusual {_measure(change)}"
+    words = plain(change.signal.replace("_", " "), 60)
+    return _TITLES.get(change.signal, words[:1].upper() + words[1:])
 
 
 def sureness(evidence: float) -> str:
-    """The log10 odds against chance in plain words.
+    """log10 odds against chance in plain words.
 
-    >>> sureness(4.3)
-    'Very sure: odds of 20,000 to 1 against chance'
-    >>> sureness(12)
-    'As good as certain: odds of more than a million to 1 against chance'
+    >>> sureness(2.1)
+    'likely: chance alone does this about once in 130 times'
+    >>> sureness(7.5)
+    'as good as certain: chance alone does this less than once in a million times'
+    >>> sureness(float("nan"))
+    'weak: this may well be chance'
     """
-    if not evidence >= 1.0:
-        return "A hint only: it may well be chance"
-    if evidence >= 6.0:
-        return "As good as certain: odds of more than a million to 1 against chance"
-    odds = 10.0**evidence
-    rounded = round(odds, -int(math.log10(odds)))
-    return f"{'Very sure' if evidence >= 3.0 else 'Fairly sure'}: odds of {rounded:,.0f} to 1 against chance"
+    if not evidence >= 1:
+        return "weak: this may well be chance"
+    if evidence >= 6:
+        return "as good as certain: chance alone does this less than once in a million times"
+    word = "very likely" if evidence >= 3 else "likely"
+    return f"{word}: chance alone does this about once in {figures.rounded(10**evidence):,} times"
 
 
-def money(amount: float, currency: str) -> str:
-    """An amount in units of ``currency``, as precise as a person needs it.
-
-    >>> money(42.104, "EUR"), money(1234.5, "USD"), money(0.0312, "EUR"), money(1234, "JPY")
-    ('€42.10', '$1,234', '€0.0312', '¥1,234')
-    """
-    if 0.0 < abs(amount) < 0.1:
-        return str(format_currency(amount, currency, "¤0.0000", locale="en_US", currency_digits=False))
-    if abs(amount) >= 100.0:
-        return str(format_currency(amount, currency, "¤#,##0", locale="en_US", currency_digits=False))
-    return str(format_currency(amount, currency, locale="en_US"))
+def _where(change: AlertChange) -> tuple[str, ...]:
+    return tuple(plain(part) for part in (change.account, change.source, change.campaign) if part is not None)
 
 
-def number(value: float) -> str:
-    """A number with as many digits as matter.
-
-    >>> number(1234567.0), number(41.2), number(3.0), number(0.00123)
-    ('1,234,567', '41.2', '3', '0.00123')
-    """
-    if not math.isfinite(value):
-        return str(value)
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return str(format_decimal(round(value, digits), "#,##0." + "#" * max(digits, 1), locale="en_US"))
+def _scope(change: AlertChange) -> str:
+    """What it is about, as the subject of a sentence."""
+    account = plain(change.account)
+    if change.campaign is not None:
+        on = "" if change.source is None else f" on {plain(change.source)}"
+        return f"Campaign “{plain(change.campaign)}”{on} ({account})"
+    return account if change.source is None else f"{plain(change.source)} of {account}"
 
 
-def figure(change: AlertChange, value: float | None) -> str | None:
-    """``value`` in the unit of the change's measure."""
-    if value is None:
-        return None
-    if change.measure in _MONEY and change.currency is not None:
-        return money(value, clean(change.currency))
-    return number(value)
+def _measure(change: AlertChange) -> str:
+    return plain(change.measure.replace("_", " "), 60)
 
 
-def measure_name(change: AlertChange) -> str:
-    """What the figures are, in words.
-
-    A metric's own name is anybody's text.
-    """
-    return _MEASURE.get(change.measure) or clean(change.measure.replace("_", " "))
-
-
-def _kept(character: str) -> str:
-    if ord(character) in _UNSEEN:
-        return ""
-    category = unicodedata.category(character)
-    if category in ("Zl", "Zp") or character in "\t\n\r\x0b\x0c\x85":
-        return " "
-    return "" if category in ("Cc", "Cs") else character
-
-
-def _state(change: AlertChange) -> tuple[str, str, str]:
+def _status(change: AlertChange) -> str:
     if change.change is Turn.RESOLVED:
-        return "Resolved", "✔", GREEN
-    word, sign, colour = _SEVERITY[change.severity]
-    return (f"Worse, now {word.lower()}" if change.change is Turn.WORSENED else word), sign, colour
+        return "Resolved"
+    worse = ", worse" if change.change is Turn.WORSENED else ""
+    return f"{change.severity.value.capitalize()}{worse}"
 
 
-def _what(change: AlertChange) -> str:
-    if change.signal == "metric_anomaly":
-        return f"Unusual {measure_name(change)}"
-    return _WHAT.get(change.signal) or clean(change.signal.replace("_", " ")).capitalize()
+def _sentence(change: AlertChange, locale: str) -> str:
+    if change.change is Turn.RESOLVED:
+        return f"{_scope(change)}: over, after {moments.lasted(change.started_at, change.at)}."
+    return f"{_scope(change)} {_predicate(change, locale)}."
 
 
-def _sentence(change: AlertChange) -> str:
-    observed, expected = figure(change, change.observed), figure(change, change.expected)
-    about = f" instead of about {expected}" if expected is not None else ""
-    if change.measure == "conversions":
-        return _conversions(change, expected)
+def _predicate(change: AlertChange, locale: str) -> str:
+    observed = figures.figure(change, change.observed, locale)
+    due = "" if change.expected is None else figures.figure(change, change.expected, locale)
+    was = f", where {due} was expected" if due else ""
     if change.measure == "cpa":
-        return _cpa(observed, expected, about)
-    if observed is None:
-        return f"{measure_name(change)} is not known{', about ' + expected + ' was expected' if expected else ''}."
+        if change.observed is None:
+            return "spends without a conversion" + (f", where one usually costs {due}" if due else "")
+        return f"pays {observed} per conversion{was}"
+    if change.measure == "value_per_conversion":
+        return f"sells for {observed} per conversion{was}"
     if change.measure == "roas":
-        return f"Each {_unit(change)} of ad spend brings back {observed}{about}."
-    return f"{measure_name(change)} stands at {observed}{about}."
+        return f"has a ROAS of {observed}{was}"
+    if change.measure == "conversions":
+        had = f"{observed} conversions" if change.observed else "no conversions"
+        return f"has had {had}" + (f", where about {due} were expected" if due else "")
+    return f"has {_measure(change)} at {observed}{was}"
 
 
-def _conversions(change: AlertChange, expected: str | None) -> str:
-    due = f" where about {expected} were expected" if expected is not None else ""
-    if change.observed is None or change.observed == 0.0:
-        return f"Not one conversion arrived{due}."
-    return f"Only {number(change.observed)} conversions arrived{due}."
-
-
-def _cpa(observed: str | None, expected: str | None, about: str) -> str:
-    if observed is None:
-        usual = f"; one usually costs about {expected}" if expected is not None else ""
-        return f"Money is spent without a single conversion{usual}."
-    return f"A conversion costs {observed}{about}."
-
-
-def _unit(change: AlertChange) -> str:
-    return clean(change.currency) if change.currency is not None else "unit"
-
-
-def _over(change: AlertChange, zone: ZoneInfo) -> str:
-    started, ended = datetime.fromisoformat(change.started_at), datetime.fromisoformat(change.at)
-    minutes = max(0, round((ended - started).total_seconds() / 60))
-    return f"Over since {_time(change.at, zone)}, after {_lasted(minutes)}."
-
-
-def _lasted(minutes: int) -> str:
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
-
-
-def _time(at: str, zone: ZoneInfo) -> str:
-    """An RFC 3339 time as a person says it, with its zone."""
-    local = datetime.fromisoformat(at).astimezone(zone)
-    return f"{format_datetime(local, 'EEE d MMM, HH:mm', tzinfo=zone, locale='en_US')} {local:%Z}"
-
-
-def _expected(change: AlertChange) -> str | None:
-    expected, low, high = (figure(change, value) for value in (change.expected, change.low, change.high))
-    if expected is None:
-        return None
-    if low is not None and high is not None:
-        return f"{expected} (usually {low} to {high})"
-    if low is not None or high is not None:
-        return f"{expected} (usually {'at least ' + low if low is not None else 'at most ' + str(high)})"
-    return expected
-
-
-def _costs(change: AlertChange) -> str | None:
-    micros, currency = change.money_at_risk_micros, change.currency
-    if micros is None or micros <= 0 or currency is None:
-        return None
-    return f"about {money(micros / 1e6, clean(currency))} an hour while it goes on"
+def _since(change: AlertChange, zone: ZoneInfo) -> str:
+    lasted = moments.lasted(change.started_at, change.at)
+    start = moments.shown(change.started_at, zone)
+    if change.change is Turn.RESOLVED:
+        return f"{start} until {moments.shown(change.at, zone)} ({lasted})"
+    return f"{start} (for {lasted})"
 
 
 def _cause(change: AlertChange, zone: ZoneInfo) -> str | None:
     if not change.cause:
         return None
-    kind, what, at = (change.cause.get(key) for key in ("kind", "what", "at"))
-    said = ": ".join(clean(str(part)) for part in (str(kind or "change").replace("_", " ").capitalize(), what) if part)
-    try:
-        return said if at is None else f"{said} ({_time(str(at), zone)})"
-    except ValueError:
-        return said
+    kind = plain(str(change.cause.get("kind", "change")).replace("_", " "), 60)
+    what = plain(str(change.cause.get("what", "")), 200)
+    at = change.cause.get("at")
+    when = f" at {moments.shown(at, zone)}" if isinstance(at, str) and moments.is_moment(at) else ""
+    return f"{kind}: {what}{when}"
 
 
-def _note(skipped: int) -> str | None:
-    if skipped <= 0:
-        return None
-    states = "1 earlier state was" if skipped == 1 else f"{skipped} earlier states were"
-    return f"{states} not delivered here in time; this is the newest."
+def _link(change: AlertChange, base: str | None) -> str | None:
+    return None if base is None else f"{base.rstrip('/')}/alerts/{quote(change.alert_id[:200], safe='')}"

@@ -1,0 +1,66 @@
+"""Readable lines on a terminal, for a demo and for whoever runs the service by hand."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+from rich.text import Text
+
+from notifiers.channel import Delivery, Receipt
+from notifiers.errors import Unreachable
+from notifiers.message import Message
+
+_STYLES = {"Critical": "bold red", "Warning": "yellow", "Info": "blue", "Resolved": "green"}
+
+
+class ConsoleSettings(BaseModel):
+    """Alerts as lines on standard output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    enabled: bool = Field(default=True, description="Whether alerts are printed.")
+
+
+class ConsoleChannel:
+    """Prints every message in one to three lines. Names cannot command the terminal."""
+
+    name = "console"
+    pace_s = 0.0
+    promise = "at least once: a line printed just before a crash may be printed again"
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        self._console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def send(self, delivery: Delivery) -> Receipt:
+        """Print it. Raises :class:`~notifiers.errors.Unreachable` where nobody takes the output."""
+        try:
+            self._console.print(lines(delivery.message))
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"console: {error}") from None
+        return Receipt()
+
+    def find(self, delivery: Delivery) -> Receipt | None:
+        """Nobody can read what a terminal showed."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def lines(message: Message) -> Text:
+    """The message for a terminal."""
+    style = _STYLES.get(message.status.partition(",")[0], "bold")
+    text = Text.assemble((message.decided, "dim"), "  ", (message.status.upper(), style), "  ")
+    text.append(message.title, "bold")
+    text.append(f"  {' / '.join(message.where)}\n")
+    text.append(f"    {message.sentence}")
+    for word, value in (("since", message.since), ("costs", message.cost), ("cause", message.cause)):
+        if value is not None:
+            text.append(f" {word.capitalize()}: {value}.")
+    if message.action is not None:
+        text.append(f"\n    → {message.action}")
+    for note in message.notes:
+        text.append(f"\n    ({note})")
+    return text
