@@ -1,116 +1,130 @@
-"""The chart of an alert: what was observed, expected, and where it began. One spec for page, mail and Slack."""
+"""One chart of an alert's history, for the page, the e-mail and Slack: observed, expected, usual range, onset.
+
+Colour is not the only sign: the expected line is dashed, the observed one has dots, the onset is a rule with a word.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import altair as alt
-import vl_convert
+from functools import cache
+from typing import Any
 
 from alerts.change import AlertChange, Point
-from notifiers.message import measure_name
+from notifiers import moments
+from notifiers.figures import MONEY
+from notifiers.names import plain
 
-WIDTH, HEIGHT = 560, 260
-"""Pixels of the plot at scale 1; text is 14 pixels high, so that it can be read on a phone."""
-
-OBSERVED, EXPECTED = "observed", "expected"
-_INK, _SOFT, _BAND, _RED = "#1f2933", "#52667a", "#9db8d2", "#b3261e"
-_HOURS = "utchours(datum.value) === 0 ? utcFormat(datum.value, '%a %d %b') : utcFormat(datum.value, '%H:%M')"
-_AXIS = alt.Axis(labelOverlap=True, tickCount=6, labelExpr=_HOURS, title="UTC")
-_TIME = alt.X("at:T", scale=alt.Scale(type="utc"), axis=_AXIS)
+RED, INK, BAND = "#b3261e", "#46586a", "#9db8d2"
+WIDTH, HEIGHT = 520, 230
+"""Pixels of the plot at scale 1; text is 14 pixels high, so that a phone shows it legibly."""
+_GAPS = "break-paths-show-domains"
 
 
 def spec(change: AlertChange) -> dict[str, Any]:
-    """The Vega-Lite spec; an alert without history gives a chart that says so."""
-    points = [point for point in change.history if not _unknown(point)]
-    chart = _drawn(change, points) if points else _nothing()
-    sized = chart.properties(width=WIDTH, height=HEIGHT, background="white")
-    return dict(_styled(sized).to_dict())
+    """The Vega-Lite spec; works for a history that is empty, has one point or gaps."""
+    import altair as alt
+
+    points = [point for point in change.history if moments.is_moment(point.at) and _known(point)]
+    layers = [_band(points, change), *_lines(points, change)] if points else [_nothing()]
+    if points and moments.is_moment(change.started_at):
+        layers += _onset(moments.epoch_ms(change.started_at))
+    chart: Any = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, background="white", padding=8)
+    chart = chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif")
+    chart = chart.configure_axis(
+        labelFontSize=14,
+        titleFontSize=14,
+        labelColor=INK,
+        titleColor=INK,
+        titleFontWeight="normal",
+        gridColor="#e4e9ee",
+    )
+    chart = chart.configure_legend(labelFontSize=14, symbolSize=500, symbolStrokeWidth=3, orient="top", title=None)
+    return dict(chart.configure_view(stroke=None).to_dict())
 
 
 def svg(change: AlertChange) -> str:
-    """The chart as a picture in SVG."""
+    """The chart as SVG."""
+    import vl_convert
+
     return str(vl_convert.vegalite_to_svg(spec(change)))
 
 
-def png(change: AlertChange, scale: float = 2) -> bytes:
-    """The chart as a picture; ``scale`` 2 is sharp on a phone."""
+def png(change: AlertChange, scale: float = 2.0) -> bytes:
+    """The chart as PNG; ``scale`` 2 is sharp on a phone."""
+    import vl_convert
+
     return bytes(vl_convert.vegalite_to_png(spec(change), scale=scale))
 
 
-def _unknown(point: Point) -> bool:
-    return all(value is None for value in (point.observed, point.expected, point.low, point.high))
+@cache
+def browser_bundle() -> str:
+    """One script without network that sets ``window.vegaEmbed``; takes some seconds the first time, so it is kept."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def _nothing() -> alt.Chart:
-    words = _table([{"words": "No history to draw yet"}])
-    return words.mark_text(fontSize=18, color=_SOFT).encode(text="words:N")
+def _known(point: Point) -> bool:
+    return any(value is not None for value in (point.observed, point.expected, point.low, point.high))
 
 
-def _drawn(change: AlertChange, points: list[Point]) -> Any:
-    amount = alt.Y("value:Q", title=_axis(change))
-    lines = _table([row for point in points for row in _rows(point)])
-    series = alt.Scale(domain=[OBSERVED, EXPECTED], range=[_RED, _SOFT])
-    dashes = alt.Scale(domain=[OBSERVED, EXPECTED], range=[[1, 0], [6, 4]])
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=700)
-    colour = alt.Color("series:N", scale=series, legend=legend)
-    paths = lines.encode(
-        x=_TIME, y=amount, color=colour, strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=legend)
-    )
-    dots = lines.transform_filter(alt.datum.series == OBSERVED).encode(x=_TIME, y=amount, color=colour)
-    return alt.layer(
-        _band(points, amount),
-        paths.mark_line(strokeWidth=2.5, invalid="break-paths-show-domains"),
-        dots.mark_point(filled=True, size=36, invalid="filter"),
-        *_onset(change, points),
-    )
+def _x() -> Any:
+    import altair as alt
+
+    axis = alt.Axis(title="UTC", format="%a %H:%M", tickCount=6, labelOverlap=True)
+    return alt.X("at:T", axis=axis, scale=alt.Scale(type="utc"))
 
 
-def _rows(point: Point) -> list[dict[str, Any]]:
-    """Both lines' values; a line breaks where nothing is known, instead of falling to zero."""
+def _y(change: AlertChange, field: str) -> Any:
+    import altair as alt
+
+    unit = f" ({plain(change.currency, 8)})" if change.measure in MONEY and change.currency else ""
+    words = plain(change.measure.replace("_", " "), 40)
+    shown = words.upper() if change.measure in ("cpa", "roas", "cpc", "cpm", "ctr") else words
+    return alt.Y(f"{field}:Q", title=f"{shown}{unit}", axis=alt.Axis(tickCount=5))
+
+
+def _of(rows: list[dict[str, Any]]) -> Any:
+    import altair as alt
+
+    return alt.Chart(alt.InlineData(values=rows))
+
+
+def _band(points: list[Point], change: AlertChange) -> Any:
+    rows = [
+        {"at": moments.epoch_ms(point.at), "low": point.low, "high": point.high}
+        for point in points
+        if point.low is not None and point.high is not None
+    ]
+    return _of(rows).mark_area(opacity=0.45, color=BAND).encode(x=_x(), y=_y(change, "low"), y2="high:Q")
+
+
+def _lines(points: list[Point], change: AlertChange) -> list[Any]:
+    import altair as alt
+
+    names = ("observed", "expected")
+    rows = [
+        {"at": moments.epoch_ms(point.at), "series": name, "value": getattr(point, name)}
+        for point in points
+        for name in names
+    ]
+    colour = alt.Color("series:N", scale=alt.Scale(domain=names, range=[RED, INK]))
+    dashes = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=[[1, 0], [6, 4]]))
+    lines = _of(rows).mark_line(strokeWidth=2.5, invalid=_GAPS)
+    seen = [row for row in rows if row["series"] == "observed" and row["value"] is not None]
+    dots = _of(seen).mark_point(color=RED, size=36, filled=True, opacity=1)
+    tip = [alt.Tooltip("at:T", title="at", format="%a %d %b %H:%M"), alt.Tooltip("value:Q", format=",.2f")]
     return [
-        {"at": point.at, "series": OBSERVED, "value": point.observed},
-        {"at": point.at, "series": EXPECTED, "value": point.expected},
+        lines.encode(x=_x(), y=_y(change, "value"), color=colour, strokeDash=dashes),
+        dots.encode(x=_x(), y=_y(change, "value"), tooltip=tip),
     ]
 
 
-def _band(points: list[Point], amount: alt.Y) -> alt.Chart:
-    rows = [{"at": point.at, "value": point.low, "high": point.high} for point in points if _has_band(point)]
-    area = _table(rows).mark_area(color=_BAND, opacity=0.45)
-    return area.encode(x=_TIME, y=amount, y2="high:Q")
+def _onset(started_ms: int) -> list[Any]:
+    at = [{"at": started_ms, "words": "began"}]
+    rule = _of(at).mark_rule(color=INK, strokeWidth=2, strokeDash=[2, 3])
+    words = _of(at).mark_text(align="right", dx=-5, y=10, fontSize=14, fontWeight="bold", color=INK)
+    return [rule.encode(x=_x()), words.encode(x=_x(), text="words:N")]
 
 
-def _has_band(point: Point) -> bool:
-    return point.low is not None and point.high is not None
-
-
-def _onset(change: AlertChange, points: list[Point]) -> tuple[alt.Chart, alt.Chart]:
-    base = _table([{"at": change.started_at, "words": "began"}]).encode(x=_TIME)
-    late = change.started_at > points[len(points) // 2].at
-    align: Literal["left", "right"] = "right" if late else "left"
-    words = base.mark_text(align=align, dx=-6 if late else 6, y=10, fontSize=14, fontWeight="bold", color=_INK)
-    return base.mark_rule(color=_INK, strokeWidth=2, strokeDash=[2, 3]), words.encode(text="words:N")
-
-
-def _table(rows: list[dict[str, Any]]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
-
-
-def _axis(change: AlertChange) -> str:
-    money = change.measure in ("cpa", "value_per_conversion") and change.currency is not None
-    return f"{measure_name(change)} ({change.currency})" if money else measure_name(change)
-
-
-def _styled(chart: Any) -> Any:
-    return (
-        chart.configure_axis(
-            labelFontSize=14,
-            titleFontSize=14,
-            titleFontWeight="normal",
-            labelColor=_INK,
-            titleColor=_INK,
-            gridColor="#e4e9ee",
-        )
-        .configure_legend(labelFontSize=14, labelColor=_INK)
-        .configure_view(stroke=None)
-    )
+def _nothing() -> Any:
+    return _of([{"words": "no history to draw yet"}]).mark_text(fontSize=18, color=INK).encode(text="words:N")
