@@ -45,7 +45,7 @@ def arrive(row: Row, cost: float, dt_ms: float, lag: Row) -> float:
         row[EWMA_1 + k] = row[EWMA_1 + k] * keep + cost / dt_ms * (1.0 - keep)
         row[WEIGHT_1 + k] = row[WEIGHT_1 + k] * keep + (1.0 - keep)
         exposure += lag[1 + k] * row[EWMA_1 + k] / row[WEIGHT_1 + k] * dt_ms
-    return exposure
+    return float(exposure)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
