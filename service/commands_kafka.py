@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file to ``app``."""
     app.command("worker")(worker)
     app.command("intake")(intake)
+    app.command("notify")(notify)
     app.command("produce")(produce)
     app.add_typer(dlq, name="dlq")
 
@@ -49,6 +50,16 @@ def intake(config: Config = None, drain: Drain = False) -> None:
 
     with _metrics(found) as metrics:
         raise typer.Exit(run_intake(found.kafka, drain=drain, observer=metrics))
+
+
+def notify(config: Config = None) -> None:
+    """Alert changes from Kafka to Slack, e-mail and the console, each once."""
+    found = loaded(config)
+    from service.notifying import run_notify
+    from service.server import ended_by_signal
+
+    with ended_by_signal(), _metrics(found) as metrics:
+        run_notify(found, metrics)
 
 
 @contextlib.contextmanager
