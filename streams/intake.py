@@ -154,8 +154,8 @@ class Intake:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=4 << 20,
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=int(self.settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(self.settings.session_timeout_s * 1000) // 3,
         )
         await producer.start()
         try:

@@ -45,6 +45,9 @@ class KafkaSettings(BaseModel):
     snapshot_facts: int = Field(
         default=2_000_000, ge=1, description="State is written at the latest after so many facts."
     )
+    session_timeout_s: float = Field(
+        default=6.0, ge=1, le=300, description="After so long without a sign of life a process loses its partitions."
+    )
     watchdog_s: float = Field(
         default=120.0,
         ge=5,

@@ -57,8 +57,8 @@ def produce(
 
     With ``ticks`` the ticks that a replay of the same lines would make stand between them, in every partition; ticks
     that stand in the lines go into every partition anyway.  Lines that are no facts are passed on as they are, for
-    the reader to send to the dead letters.  ``pace`` is called once a second of
-    the log's time, with the moment (epoch milliseconds) of the fact that comes next, and may wait.  Raises :class:`streams.topics.BrokerError`.
+    the reader to send to the dead letters.  ``pace`` is called once a second of the log's time, with the moment
+    (epoch milliseconds) of the fact that comes next, and may wait.  Raises :class:`streams.topics.BrokerError`.
     """
     topics.make_topics(settings)
     topic = settings.raw_topic if raw else settings.facts_topic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,4 +23,6 @@ def kafka(kafka_bootstrap: str, topic_prefix: str) -> KafkaSettings:
         partitions=4,
         fold_every_s=0.1,
         snapshot_every_s=0.6,
+        # a broker of others may not allow less than its default of six seconds
+        session_timeout_s=6 if os.environ.get("KAFKA_BOOTSTRAP") else 2,
     )
