@@ -17,6 +17,8 @@ RED, INK, BAND = "#b3261e", "#46586a", "#9db8d2"
 WIDTH, HEIGHT = 520, 230
 """Pixels of the plot at scale 1; text is 14 pixels high, so that a phone shows it legibly."""
 _GAPS = "break-paths-show-domains"
+_HOURS = "utchours(datum.value) === 0 ? utcFormat(datum.value, '%a %d %b') : utcFormat(datum.value, '%H:%M')"
+"""Midnight is shown as its day."""
 
 
 def spec(change: AlertChange) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def spec(change: AlertChange) -> dict[str, Any]:
     points = [point for point in change.history if moments.is_moment(point.at) and _known(point)]
     layers = [_band(points, change), *_lines(points, change)] if points else [_nothing()]
     if points and moments.is_moment(change.started_at):
-        layers += _onset(moments.epoch_ms(change.started_at))
+        layers += _onset(change, points)
     chart: Any = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, background="white", padding=8)
     chart = chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif")
     chart = chart.configure_axis(
@@ -37,7 +39,9 @@ def spec(change: AlertChange) -> dict[str, Any]:
         titleFontWeight="normal",
         gridColor="#e4e9ee",
     )
-    chart = chart.configure_legend(labelFontSize=14, symbolSize=500, symbolStrokeWidth=3, orient="top", title=None)
+    chart = chart.configure_legend(
+        labelFontSize=14, symbolSize=500, symbolStrokeWidth=3, orient="top", title=None, symbolType="stroke"
+    )
     return dict(chart.configure_view(stroke=None).to_dict())
 
 
@@ -70,7 +74,7 @@ def _known(point: Point) -> bool:
 def _x() -> Any:
     import altair as alt
 
-    axis = alt.Axis(title="UTC", format="%a %H:%M", tickCount=6, labelOverlap=True)
+    axis = alt.Axis(title="UTC", labelExpr=_HOURS, tickCount=6, labelOverlap=True)
     return alt.X("at:T", axis=axis, scale=alt.Scale(type="utc"))
 
 
@@ -119,10 +123,14 @@ def _lines(points: list[Point], change: AlertChange) -> list[Any]:
     ]
 
 
-def _onset(started_ms: int) -> list[Any]:
-    at = [{"at": started_ms, "words": "began"}]
+def _onset(change: AlertChange, points: list[Point]) -> list[Any]:
+    """Where it began; the word stands on the side that has room."""
+    began_ms = moments.epoch_ms(change.started_at)
+    is_late = began_ms > moments.epoch_ms(points[len(points) // 2].at)
+    side, dx = ("right", -6) if is_late else ("left", 6)
+    at = [{"at": began_ms, "words": "began"}]
     rule = _of(at).mark_rule(color=INK, strokeWidth=2, strokeDash=[2, 3])
-    words = _of(at).mark_text(align="right", dx=-5, y=10, fontSize=14, fontWeight="bold", color=INK)
+    words = _of(at).mark_text(align=side, dx=dx, y=10, fontSize=14, fontWeight="bold", color=INK)
     return [rule.encode(x=_x()), words.encode(x=_x(), text="words:N")]
 
 
