@@ -35,6 +35,7 @@ CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 BASKET_RECOVERY = math.log(1.6)
 """The drop of basket values that 'back to normal' is weighed against."""
+USUAL_KEEP = 1.0 - 1.0 / 168.0
 TESTS = 3.0
 """Tests run on every series: count, outage, basket; they share the account's allowance."""
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW = 1, 2, 4, 8, 16, 32
@@ -337,9 +338,20 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
         if series[s].level == LEAF and row[level.HOUR_MU] > 0.0 and elapsed <= 2 * HOUR_MS:
             _learn_season(accounts, series[s].account, _end(series, sources, accounts, s) - HOUR_MS, row)
         level.commit(row, elapsed)
+    _learn_usual(series, s, _end(series, sources, accounts, s) // HOUR_MS - 1)
     rate = series[s].rate_a_day
     series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
     series[s].steps_a_day = min(1440.0, series[s].rate_a_day / deficit.STEP_MU)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_usual(series: Rows, s: int, hour: int) -> None:
+    """Conversions, cost and value of about the last week outside of alerts, for saying what a basket usually is."""
+    if series[s].mode & MODE_ROAS or hour > series[s].history_hour or hour <= series[s].history_hour - HOURS:
+        return
+    for m in range(3):
+        of_hour = series[s].history[hour % HOURS][0 if m == 0 else m + 1]
+        series[s].usual[m] = series[s].usual[m] * USUAL_KEEP + of_hour
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

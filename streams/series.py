@@ -51,6 +51,7 @@ SERIES: Spec = {
     "rate_a_day": (np.float64, (), 0.0),
     "history": (np.float64, (HOURS, HISTORY), 0.0),
     "history_hour": (np.int64, (), NONE),
+    "usual": (np.float64, (3,), 0.0),
     "exposure": (np.float64, (), 0.0),
     "count": (np.float64, (), 0.0),
     "expected": (np.float64, (), 0.0),

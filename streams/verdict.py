@@ -13,7 +13,7 @@ from alerts.signal import Name, Signal
 from detectors import basket, deficit, outage
 from streams import judge
 from streams.panes import COST
-from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, MODE_ROAS, Registry
+from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, Registry
 
 HOUR_MS = 3_600_000
 DAY = 2
@@ -229,25 +229,19 @@ class Verdicts:
         k = max(float(cell[basket.SINCE_K]), 1e-9)
         shift = float(cell[basket.SINCE_TOTAL]) / k - float(row[basket.MEAN]) if cell[basket.CUSUM] > 0.0 else 0.0
         lost = self.since(s, onset_ms)
-        if lost.value_micros <= 0.0:
-            lost = self.since(s, at_ms - 24 * HOUR_MS)
-        observed = _over(lost.value_micros, lost.cost_micros)
-        expected = None if observed is None else observed * math.exp(-shift)
+        n, cost, value = (float(x) for x in self._registry.series["usual"][s])
+        measure = "value_per_conversion" if n > 0.0 else "roas"
+        observed, expected = (
+            (_over(lost.value_micros / 1e6, lost.seen), _over(value / 1e6, n))
+            if n > 0.0
+            else (_over(lost.value_micros, lost.cost_micros), _over(value, cost))
+        )
         spread = 2.0 * math.sqrt(basket.spread(row) / max(k, 1.0))
         low, high = (None, None) if expected is None else (expected * math.exp(-spread), expected * math.exp(spread))
         loss = round(lost.value_micros / lost.hours * (math.exp(-shift) - 1.0)) if shift < 0.0 else 0
         evidence = math.log10(1.0 + basket.evidence(row))
-        return self._signal(
-            Name.ROAS_DROP,
-            s,
-            at_ms,
-            onset_ms,
-            "roas",
-            (observed, expected, low, high),
-            evidence,
-            math.exp(-shift),
-            loss,
-        )
+        figures = (observed, expected, low, high)
+        return self._signal(Name.ROAS_DROP, s, at_ms, onset_ms, measure, figures, evidence, math.exp(-shift), loss)
 
     def _signal(
         self,
@@ -307,19 +301,19 @@ class Verdicts:
                 _over(cost, few if mu else 0.0),
             )
         else:
-            figures = (_over(value, cost), None, None, None)
+            figures = self._basket_point(s, n, cost, value, measure)
         observed, expected, low, high = (None if x is None else float(f"{x:.5g}") for x in figures)
         return Point(at=rfc3339(hour * HOUR_MS), observed=observed, expected=expected, low=low, high=high)
 
-    def roas_calm(self, s: int) -> bool:
-        """Whether a scope above is in a return-on-spend alert already."""
-        series = self._registry.series
-        up = int(series["parent"][s])
-        while up != -1:
-            if series["mode"][up] & MODE_ROAS:
-                return False
-            up = int(series["parent"][up])
-        return True
+    def _basket_point(self, s: int, n: float, cost: float, value: float, measure: str) -> tuple[float | None, ...]:
+        usual_n, usual_cost, usual_value = (float(x) for x in self._registry.series["usual"][s])
+        if measure == "roas":
+            return _over(value, cost), _over(usual_value, usual_cost), None, None
+        usual = _over(usual_value / 1e6, usual_n)
+        if usual is None or n <= 0.0:
+            return _over(value / 1e6, n), usual, None, None
+        spread = 2.0 * math.sqrt(basket.spread(self._registry.series["basket"][s]) / n)
+        return value / 1e6 / n, usual, usual * math.exp(-spread), usual * math.exp(spread)
 
 
 def fresh_share(age_ms: float) -> NDArray[np.float64]:
