@@ -20,6 +20,8 @@ from alerts.signal import Name, Signal, covers
 MUTED_BY_OUTAGE = (Name.CPA_SPIKE, Name.ROAS_DROP)
 WORSE = 1.5
 """An alert worsens when its severity rises or what it costs per hour grows by this factor since it was last said."""
+LEAST_BETWEEN_MS = 3_600_000
+"""An alert worsens at most once in so long."""
 _ORDER = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 Scope = tuple[str, str | None, str | None]
 
@@ -33,6 +35,7 @@ class OpenAlert(BaseModel):
     version: int
     severity: Severity
     opened_ms: int
+    said_ms: int
     started_ms: int
     loss_micros: int | None
     muted_by: str | None
@@ -60,6 +63,11 @@ class Life:
         alert = self._open.get((key, scope))
         return None if alert is None else alert.opened_ms
 
+    def started_ms(self, key: str, scope: Scope) -> int | None:
+        """When what this very alert is about began, or ``None``."""
+        alert = self._open.get((key, scope))
+        return None if alert is None else alert.started_ms
+
     def open(self, signal: Signal, muted_by: str | None = None) -> AlertChange:
         """A new episode. ``muted_by`` keeps it from people; an open outage of a covering scope does so by itself."""
         alert = OpenAlert(
@@ -69,6 +77,7 @@ class Life:
             version=1,
             severity=severity(signal),
             opened_ms=signal.at_ms,
+            said_ms=signal.at_ms,
             started_ms=signal.onset_ms,
             loss_micros=signal.loss_micros,
             muted_by=muted_by or self._outage_over(signal),
@@ -80,6 +89,8 @@ class Life:
     def review(self, signal: Signal) -> AlertChange | None:
         """A change when the open alert has worsened, else nothing."""
         alert = self._open[signal.key, signal.scope]
+        if signal.at_ms - alert.said_ms < LEAST_BETWEEN_MS:
+            return None
         now = severity(signal)
         dearer = (
             signal.loss_micros is not None
@@ -90,7 +101,12 @@ class Life:
             return None
         worst = max(now, alert.severity, key=lambda level: _ORDER[level])
         alert = alert.model_copy(
-            update={"severity": worst, "loss_micros": signal.loss_micros, "version": alert.version + 1}
+            update={
+                "severity": worst,
+                "loss_micros": signal.loss_micros,
+                "said_ms": signal.at_ms,
+                "version": alert.version + 1,
+            }
         )
         self._open[signal.key, signal.scope] = alert
         return _change(alert, signal, Turn.WORSENED)

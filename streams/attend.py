@@ -124,9 +124,9 @@ class Attention:
         )
 
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
-        """The open alert's figures as they stand, over the last three hours or since it opened."""
-        opened_ms = self._life.opened_ms(name, self._registry.scope(s))
-        from_ms = max(opened_ms or 0, tick_ms - 3 * judge.HOUR_MS)
+        """The open alert's figures as they stand, over the last three hours or since it began."""
+        started_ms = self._life.started_ms(name, self._registry.scope(s))
+        from_ms = max(started_ms or 0, tick_ms - 3 * judge.HOUR_MS)
         if name is Name.ROAS_DROP:
             return self._verdicts.basket_signal(s, tick_ms, from_ms)
         return self._verdicts.count_signal(name, s, tick_ms, from_ms)

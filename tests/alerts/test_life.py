@@ -56,16 +56,18 @@ def test_a_new_episode_has_a_new_id() -> None:
     assert life.open(replace(SIGNAL, at_ms=20 * HOUR_MS)).alert_id != first.alert_id
 
 
-def test_an_alert_worsens_by_severity_or_by_half_as_much_money_again_and_not_by_less() -> None:
+def test_an_alert_worsens_by_severity_or_by_half_as_much_money_again_and_at_most_hourly() -> None:
     """Nothing is said about a change that no human would act on."""
     life = Life()
     life.open(SIGNAL)
-    assert life.review(replace(SIGNAL, loss_micros=70_000_000)) is None
-    dearer = life.review(replace(SIGNAL, loss_micros=80_000_000))
+    later = replace(SIGNAL, at_ms=12 * HOUR_MS)
+    assert life.review(replace(later, loss_micros=70_000_000)) is None
+    assert life.review(replace(SIGNAL, loss_micros=99_000_000)) is None
+    dearer = life.review(replace(later, loss_micros=80_000_000))
     assert dearer is not None
     assert dearer.severity is Severity.WARNING
-    assert life.review(replace(SIGNAL, loss_micros=80_000_001)) is None
-    grave = life.review(replace(SIGNAL, ratio=2.6))
+    assert life.review(replace(SIGNAL, at_ms=14 * HOUR_MS, loss_micros=80_000_001)) is None
+    grave = life.review(replace(SIGNAL, at_ms=15 * HOUR_MS, ratio=2.6))
     assert grave is not None
     assert grave.severity is Severity.CRITICAL
 
@@ -74,7 +76,7 @@ def test_severity_never_falls_while_the_alert_is_open() -> None:
     """A critical alert that gets dearer stays critical even if its ratio has eased."""
     life = Life()
     life.open(replace(SIGNAL, ratio=3.0))
-    change = life.review(replace(SIGNAL, ratio=1.5, loss_micros=90_000_000))
+    change = life.review(replace(SIGNAL, at_ms=12 * HOUR_MS, ratio=1.5, loss_micros=90_000_000))
     assert change is not None
     assert change.severity is Severity.CRITICAL
 
