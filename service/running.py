@@ -61,7 +61,7 @@ def _no_words() -> str:
 
 
 def _in_a_temporary_store(settings: Settings, stack: ExitStack) -> Settings:
-    """The demo never touches the user's store, nor tells anyone outside."""
+    """The demo never touches the user's store, nor tells anyone outside: neither Slack nor mail is handed on."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adwatch-demo-")))
     return Settings(detection=settings.detection, http=settings.http, log=settings.log, home=folder)
 

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from notifiers.console import ConsoleSettings
 from notifiers.message import MessageSettings
+from notifiers.slack import SlackSettings
 from service.errors import SettingsError
 from streams.kafka_settings import KafkaSettings
 from streams.settings import DetectionSettings
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     detection: DetectionSettings = DetectionSettings()
     kafka: KafkaSettings = KafkaSettings()
+    slack: SlackSettings = SlackSettings()
     console: ConsoleSettings = ConsoleSettings()
     message: MessageSettings = MessageSettings()
     http: HttpSettings = HttpSettings()
