@@ -177,3 +177,25 @@ def test_two_intakes_of_which_one_is_killed_lose_nothing_and_count_nothing_twice
         until(lambda: sum(topics.lag(kafka, kafka.raw_topic, kafka.intake_group).values()) == 0)
     drained(kafka, "worker")
     assert changes(kafka) == expected(lines)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3))
+def test_two_workers_and_two_intakes_killed_forty_times_tell_what_a_replay_tells(
+    kafka: KafkaSettings, world: list[bytes], told: list[bytes], seed: int
+) -> None:
+    draw = random.Random(seed)
+    topics.make_topics(kafka)
+    feeding = _in_background(lambda: produce(world, kafka, raw=True, ticks=True, pace=_spread(world, 120)))
+    parts = [(name, Part(kafka, name, pipeline="Both")) for name in ("worker", "worker", "intake", "intake")]
+    for _ in range(40):
+        time.sleep(draw.uniform(0.2, 6.0))
+        name, part = parts.pop(draw.randrange(len(parts)))
+        part.kill()
+        parts.append((name, Part(kafka, name, pipeline="Both")))
+    feeding.join()
+    for _, part in parts:
+        part.kill()
+    drained(kafka, "intake")
+    drained(kafka, "worker", "Both")
+    assert changes(kafka) == told
