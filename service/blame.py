@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+
 INPUT_IS_WRONG = 2
 RUN_FAILED = 1
+_CALLERS = (
+    ("service.errors", "CallerError"),
+    ("events.errors", "EventsError"),
+    ("replay.history", "HistoryError"),
+    ("replay.labels", "LabelError"),
+    ("detectors.river_model", "ModelError"),
+)
+_OURS = (
+    ("service.errors", "ServiceError"),
+    ("notifiers.errors", "NotifierError"),
+    ("streams.on_kafka", "WorkerError"),
+    ("streams.shard", "RowError"),
+    ("detectors.river_state", "StateError"),
+    ("streams.state", "UnknownState"),
+    ("streams.topics", "BrokerError"),
+)
 
 
 def verdict(error: Exception) -> tuple[int, str] | None:
     """Exit status and message for a known error; ``None`` for a defect of ours, which deserves its traceback."""
-    for status, kinds in ((INPUT_IS_WRONG, _callers()), (RUN_FAILED, _ours())):
+    for status, kinds in ((INPUT_IS_WRONG, _loaded(_CALLERS)), (RUN_FAILED, _loaded(_OURS))):
         if isinstance(error, kinds):
             return status, str(error)
     if isinstance(error, OSError) and error.strerror is not None:
@@ -17,19 +35,7 @@ def verdict(error: Exception) -> tuple[int, str] | None:
     return None
 
 
-def _callers() -> tuple[type[Exception], ...]:
-    from events.errors import EventsError
-    from replay.history import HistoryError
-    from replay.labels import LabelError
-    from service.errors import CallerError
-
-    return (CallerError, EventsError, HistoryError, LabelError)
-
-
-def _ours() -> tuple[type[Exception], ...]:
-    from service.errors import ServiceError
-    from streams.on_kafka import WorkerError
-    from streams.shard import RowError
-    from streams.topics import BrokerError
-
-    return (ServiceError, BrokerError, RowError, WorkerError)
+def _loaded(names: tuple[tuple[str, str], ...]) -> tuple[type[Exception], ...]:
+    """The types of rooms that are loaded: an error can come from no other, and loading one takes seconds."""
+    modules = ((sys.modules.get(module), name) for module, name in names)
+    return tuple(getattr(module, name) for module, name in modules if module is not None)

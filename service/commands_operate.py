@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file to ``app``."""
     app.command("check-config")(check_config)
     app.command("config-schema")(config_schema)
+    app.command("fake-slack")(fake_slack)
     app.add_typer(alerts, name="alerts")
 
 
@@ -74,3 +75,20 @@ def alerts_show(alert_id: Annotated[str, typer.Argument(metavar="ALERT_ID")], co
         raise CallerError(f"{alert_id}: there is no such alert in the store")
     said = [change.model_dump(by_alias=True, mode="json") for change in changes]
     print(json.dumps({"alert_id": alert_id, "changes": said, "told": [dataclasses.asdict(one) for one in told]}))
+
+
+def fake_slack(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
+) -> None:
+    """A Slack to try things on: keeps state, enforces the documented limits, fails when told to."""
+    from socket import create_server
+
+    from notifiers.fake_slack import serve
+    from service.server import ended_by_signal, say
+
+    create_server((host, port)).close()  # a port in use is said before anything else
+    say(f"A fake Slack is at http://{host}:{port}, Ctrl-C stops it. Settings for it:")
+    say(f"  slack: {{base_url: 'http://{host}:{port}/api/', token: xoxb-anything, channel: alerts}}")
+    with ended_by_signal():
+        serve(host, port)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifiers.console import ConsoleSettings
+from notifiers.email import SmtpSettings
 from notifiers.message import MessageSettings
 from notifiers.slack import SlackSettings
 from service.errors import SettingsError
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     detection: DetectionSettings = DetectionSettings()
     kafka: KafkaSettings = KafkaSettings()
     slack: SlackSettings = SlackSettings()
+    smtp: SmtpSettings = SmtpSettings()
     console: ConsoleSettings = ConsoleSettings()
     message: MessageSettings = MessageSettings()
     http: HttpSettings = HttpSettings()

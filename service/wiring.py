@@ -27,7 +27,7 @@ STOP_S = 10.0
 
 def channels(settings: Settings) -> list[Channel]:
     """One channel for every receiver the settings name."""
-    return build_channels(settings.console, settings.slack)
+    return build_channels(settings.console, settings.slack, settings.smtp)
 
 
 @contextmanager
