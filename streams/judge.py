@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detectors import basket, deficit, level, outage
 from streams.panes import BASKETS, BY_LAG, CONVERSIONS, COST, LOG_BASKETS, VALUE
-from streams.series import ACCOUNT, HOURS, LEAF, MODE_CPA, MODE_OUTAGE, MODE_ROAS
+from streams.series import ACCOUNT, HOURS, LEAF, MODE_CPA, MODE_OUTAGE, MODE_ROAS, SOURCE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -35,6 +35,7 @@ CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 BASKET_RECOVERY = math.log(1.6)
 """The drop of basket values that 'back to normal' is weighed against."""
+BUSY_A_DAY = 1000.0
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 TESTS = 3.0
 """Tests run on every series: count, outage, basket; they share the account's allowance."""
@@ -55,57 +56,85 @@ def watermarks(sources: Rows, tick_ms: int, lateness_ms: int) -> None:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def judge(
-    series: Rows, sources: Rows, accounts: Rows, order: Ints, day: Ints, quiet_days: float, found: Ints, why: Ints
+    series: Rows,
+    sources: Rows,
+    accounts: Rows,
+    order: Ints,
+    spans: Ints,
+    day: Ints,
+    quiet_days: float,
+    tick_ms: int,
+    found: Ints,
+    why: Ints,
 ) -> int:
     """Judge and learn what closed; gives how many series want attention: their rows in ``found``, reasons in ``why``.
 
     ``order`` lists the series by scope, not by when they were first met: floats are summed, and alerts told, in it.
+    Each row of ``spans`` is an account and where its series begin and end in ``order``.
     """
-    if not _elapse(sources, accounts):
-        return 0
-    _arrivals(series, sources, accounts, order)
-    _expect(series, sources, accounts, order)
     flagged = 0
-    for s in order:
-        dt = _dt(series, sources, accounts, s)
-        if dt <= 0.0:
+    for span in spans:
+        a = span[0]
+        mine = order[span[1] : span[2]]
+        if not _is_due(series, accounts, a, tick_ms) or not _elapse(series, sources, accounts, a, mine, tick_ms):
             continue
-        if series[s].level != LEAF:
-            level.note(series[s].learned, series[s].count, 0.0, series[s].expected)
-        reason = _test(
-            series, s, _end(series, sources, accounts, s) - dt, quiet_days, accounts[series[s].account].streams
-        )
-        if series[s].mode != 0 and _hour_turned(series, sources, accounts, s):
-            reason |= REVIEW
-        if reason != 0:
-            found[flagged] = s
-            why[flagged] = reason
-            flagged += 1
-    _learn(series, sources, accounts, order, day)
+        _arrivals(series, sources, accounts, mine)
+        _expect(series, sources, accounts, mine)
+        for s in mine:
+            reason = _attend(series, sources, accounts, s, quiet_days)
+            if reason != 0:
+                found[flagged] = s
+                why[flagged] = reason
+                flagged += 1
+        _learn(series, sources, accounts, a, mine, day)
     return flagged
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _elapse(sources: Rows, accounts: Rows) -> bool:
-    moved = False
-    accounts["dt_ms"][:] = 0.0
-    for s in range(len(sources)):
-        sources[s].dt_ms = 0.0
-        if sources[s].watermark_ms <= sources[s].judged_ms:
+def _is_due(series: Rows, accounts: Rows, a: int, tick_ms: int) -> bool:
+    """Busy accounts are judged at every tick, the others every five minutes: their limits are hours away."""
+    every = 60_000 if series[accounts[a].series].rate_a_day >= BUSY_A_DAY else 300_000
+    return bool(tick_ms // every > accounts[a].judged_ms // every)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _attend(series: Rows, sources: Rows, accounts: Rows, s: int, quiet_days: float) -> int:
+    dt = _dt(series, sources, accounts, s)
+    if dt <= 0.0:
+        return 0
+    if series[s].level != LEAF:
+        level.note(series[s].learned, series[s].count, 0.0, series[s].expected)
+    from_ms = _end(series, sources, accounts, s) - dt
+    reason = _test(series, s, from_ms, quiet_days, accounts[series[s].account].streams)
+    return int(reason) | (REVIEW if series[s].mode != 0 and _hour_turned(series, sources, accounts, s) else 0)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _elapse(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, tick_ms: int) -> bool:
+    """How far each source of the account has come since it was judged; false when none has.
+
+    An account that exists but has nothing to judge keeps no trace of the tick: when it was first met must not matter.
+    """
+    accounts[a].dt_ms = 0.0
+    for s in mine:
+        if series[s].level != SOURCE:
             continue
-        if sources[s].judged_ms >= 0:
-            sources[s].dt_ms = sources[s].watermark_ms - sources[s].judged_ms
-            moved = True
+        c = series[s].source
+        sources[c].dt_ms = 0.0
+        if sources[c].watermark_ms <= sources[c].judged_ms:
+            continue
+        if sources[c].judged_ms >= 0:
+            sources[c].dt_ms = sources[c].watermark_ms - sources[c].judged_ms
         else:
-            sources[s].first_ms = sources[s].watermark_ms
-            sources[s].learned_ms = sources[s].watermark_ms
-        sources[s].judged_ms = sources[s].watermark_ms
-        a = sources[s].account
-        accounts[a].dt_ms = max(accounts[a].dt_ms, sources[s].dt_ms)
-        accounts[a].watermark_ms = max(accounts[a].watermark_ms, sources[s].watermark_ms)
+            sources[c].first_ms = sources[c].watermark_ms
+            sources[c].learned_ms = sources[c].watermark_ms
+        sources[c].judged_ms = sources[c].watermark_ms
+        accounts[a].judged_ms = tick_ms
+        accounts[a].dt_ms = max(accounts[a].dt_ms, sources[c].dt_ms)
+        accounts[a].watermark_ms = max(accounts[a].watermark_ms, sources[c].watermark_ms)
         if accounts[a].learned_ms < 0:
             accounts[a].learned_ms = accounts[a].watermark_ms
-    return moved
+    return bool(accounts[a].dt_ms > 0.0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -136,15 +165,15 @@ def _hour_turned(series: Rows, sources: Rows, accounts: Rows, s: int) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _arrivals(series: Rows, sources: Rows, accounts: Rows, order: Ints) -> None:
+def _arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
     """Spend of the step, delayed as conversions are, for every campaign and summed for the wider scopes."""
-    for s in range(len(series)):
+    for s in mine:
         series[s].exposure = 0.0
         series[s].count = 0.0
         series[s].expected = 0.0
         series[s].baskets = 0.0
         series[s].basket_off = 0.0
-    for s in order:
+    for s in mine:
         if series[s].level != LEAF or sources[series[s].source].dt_ms <= 0.0:
             continue
         cost = series[s].step[COST] / 1e6
@@ -163,9 +192,9 @@ def _season(accounts: Rows, a: int, at_ms: int) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expect(series: Rows, sources: Rows, accounts: Rows, order: Ints) -> None:
+def _expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
     """What each campaign should have brought, what it brought, and both summed upwards where they may be judged."""
-    for s in order:
+    for s in mine:
         c = series[s].source
         if series[s].level != LEAF or sources[c].dt_ms <= 0.0:
             continue
@@ -314,18 +343,17 @@ def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn(series: Rows, sources: Rows, accounts: Rows, order: Ints, day: Ints) -> None:
+def _learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, day: Ints) -> None:
     """At the turn of an hour learn what is free of suspicion, and renew what follows from it."""
     turned = False
-    for c in range(len(sources)):
-        turned |= sources[c].watermark_ms // HOUR_MS > sources[c].learned_ms // HOUR_MS and sources[c].judged_ms >= 0
-    if not turned:
-        return
-    for s in order:
+    for s in mine:
         if _hour_turned(series, sources, accounts, s):
+            turned = True
             _learn_one(series, sources, accounts, s, day[s, CONVERSIONS] / 1e6)
-    _pool(series, order)
-    _finish_hour(series, sources, accounts)
+    if turned:
+        _pool(series, mine)
+        _derive(series, accounts, a, mine)
+        _finish_hour(series, sources, accounts, a, mine)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -383,13 +411,13 @@ def _suspect(series: Rows, s: int) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _pool(series: Rows, order: Ints) -> None:
+def _pool(series: Rows, mine: Ints) -> None:
     """Wider scopes know the sum of what their campaigns learned."""
-    for s in range(len(series)):
+    for s in mine:
         if series[s].level != LEAF:
             series[s].learned[level.A] = 0.0
             series[s].learned[level.B] = 0.0
-    for s in order:
+    for s in mine:
         row = series[s].learned
         spent = series[s].unassigned == 0 or row[level.WEIGHT_1] > 0.0
         up = series[s].parent if series[s].level == LEAF else -1
@@ -400,9 +428,10 @@ def _pool(series: Rows, order: Ints) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _finish_hour(series: Rows, sources: Rows, accounts: Rows) -> None:
-    accounts["streams"][:] = 0.0
-    for s in range(len(series)):
+def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    """What tests need to know of the level: the wider one, how certain and how spread it is, how many tests run."""
+    streams = 0.0
+    for s in mine:
         row = series[s].learned
         up = series[s].parent
         series[s].pooled = 0.0 if up == -1 else level.rate(series[up].learned, 0.0)
@@ -411,14 +440,18 @@ def _finish_hour(series: Rows, sources: Rows, accounts: Rows) -> None:
         series[s].certainty = row[level.A] + level.PRIOR_CONVERSIONS
         series[s].phi = deficit.widened(level.dispersion(row), series[s].certainty)
         if row[level.A] > 0.0:
-            accounts[series[s].account].streams += TESTS
-    for a in range(len(accounts)):
-        accounts[a].streams = max(1.0, accounts[a].streams)
-        if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
-            _learn_lag(accounts, a, accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS)
-            accounts[a].learned_ms = accounts[a].watermark_ms
-    for c in range(len(sources)):
-        if sources[c].judged_ms >= 0 and sources[c].watermark_ms // HOUR_MS > sources[c].learned_ms // HOUR_MS:
+            streams += TESTS
+    accounts[a].streams = max(1.0, streams)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
+        _learn_lag(accounts, a, accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS)
+        accounts[a].learned_ms = accounts[a].watermark_ms
+    for s in mine:
+        c = series[s].source
+        if series[s].level == SOURCE and _hour_turned(series, sources, accounts, s):
             sources[c].learned_ms = sources[c].watermark_ms
 
 

@@ -47,6 +47,8 @@ class Pipeline:
         self.counts: dict[str, int] = dict.fromkeys((t.name.lower() for t in Taken), 0)
         self.tick_ms = -1
         self._registry = Registry()
+        self._quiet_days = settings.quiet_days
+        self._found, self._why = np.empty((2, 64), np.int64)
         self._places = PlaceTable(self._registry, settings.conversions)
         self._ids = Ids()
         self._fence = Fence()
@@ -168,12 +170,14 @@ class Pipeline:
         self._make_room(0)
         self._closed.reserve(self._closed.size + self._waiting.size)
         close(self._waiting.whole, self._closed.whole, self._sizes, series, sources, registry.windows)
-        rows = len(series)
-        found, why = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        order, day = registry.in_order(), registry.windows[-1]
-        count = judge.judge(series, sources, accounts, order, day, self.settings.quiet_days, found, why)
+        if len(series) > len(self._found):
+            self._found, self._why = np.empty((2, 2 * len(series)), np.int64)
+        order, day, quiet_days = registry.in_order(), registry.windows[-1], self._quiet_days
+        count = judge.judge(
+            series, sources, accounts, order, registry.spans, day, quiet_days, at_ms, self._found, self._why
+        )
         for i in range(count):
-            outcome.changes += self._attention.attend(int(found[i]), int(why[i]), at_ms)
+            outcome.changes += self._attention.attend(int(self._found[i]), int(self._why[i]), at_ms)
         outcome.changes += self._metrics.tick(at_ms, self._life)
         outcome.changes += self._rivals.tick(at_ms, self._life)
 

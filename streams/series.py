@@ -80,6 +80,7 @@ ACCOUNTS: Spec = {
     "lag": (np.float64, (4,), 0.0),
     "watermark_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
+    "judged_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
     "streams": (np.float64, (), 1.0),
 }
@@ -94,6 +95,7 @@ class Registry:
         self.accounts = Columns(ACCOUNTS)
         self.windows = np.zeros((len(WINDOWS_MIN), 64, MEASURES), np.int64)
         self.order = np.empty(0, np.int64)
+        self.spans = np.empty((0, 3), np.int64)
         self.scopes: list[tuple[str, str | None, str | None]] = []
         self.currencies: list[str | None] = []
         self._leaves: dict[tuple[str, str, str | None], int] = {}
@@ -139,6 +141,9 @@ class Registry:
         if len(self.order) != len(self.scopes):
             rows = sorted(range(len(self.scopes)), key=lambda row: self._rank(row))
             self.order = np.array(rows, np.int64)
+            owner = self.series["account"][self.order]
+            edges = np.flatnonzero(np.diff(owner, prepend=-1, append=-1))
+            self.spans = np.stack([owner[edges[:-1]], edges[:-1], edges[1:]], axis=1)
         return self.order
 
     def _rank(self, row: int) -> tuple[str, bool, str, int, str]:
