@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,11 +14,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from alerts.change import AlertChange
 from events.simulator import World, arrivals
+from notifiers import fake_slack
+from notifiers.ledger import Ledger
+from notifiers.store import Store
 from service.demo import steps
+from service.embedded import Embedded
+from service.journal import Journal
+from service.metrics import Metrics
+from streams.settings import DetectionSettings
 
 ROOT = Path(__file__).parents[2]
 WORLD = World(seed=3, days=9, accounts=1, campaigns=3, clean_days=5.0, incidents=2, scale=0.5)
@@ -133,26 +143,42 @@ def test_facts_posted_are_there_after_kill_9(tmp_path: Path) -> None:
 def test_kill_9_anywhere_loses_no_alert_and_tells_none_twice(tmp_path: Path) -> None:
     """Posts go on while the process is killed; a post without an answer is sent again, as any sender would."""
     posts = [step.lines for step in steps(arrivals(WORLD), WORLD, WORLD.end_ms)]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    told = [_told_over(folder, posts, kill_at) for folder, kill_at in ((whole, ()), (broken, (3, 11, 22, 24, 30)))]
-    assert told[0]
-    assert told[1] == told[0]
+    expected = _undisturbed(posts, tmp_path / "whole")
+    with fake_slack.running() as slack:
+        variables = {
+            "ADWATCH_SLACK__BASE_URL": slack.api,
+            "ADWATCH_SLACK__TOKEN": "xoxb-test",
+            "ADWATCH_SLACK__CHANNEL": "alerts",
+            "ADWATCH_SLACK__CHART": "false",
+        }
+        _post_all(tmp_path, posts, kill_at={3, 22, 30}, **variables)
+        messages = httpx.get(f"{slack.url}/_fake/messages").json()["channels"]["alerts"]
+    decided = _decided(tmp_path)
+    assert decided == expected
+    told = {change["alert_id"] for change in decided if change["change"] == "opened" and change["muted_by"] is None}
+    assert told
+    assert len(messages) == len(told)
 
 
-def _told_over(folder: Path, posts: list[bytes], kill_at: tuple[int, ...]) -> list[bytes]:
-    """The alert lines on the console over all lives of the process."""
-    folder.mkdir()
-    said = b""
+def _undisturbed(posts: list[bytes], folder: Path) -> list[dict[str, Any]]:
+    """What the same facts decide in one go."""
+    decided: list[AlertChange] = []
+    embedded = Embedded(DetectionSettings(), Journal(folder), decided.append, Metrics())
+    for lines in posts:
+        embedded.take(lines)
+    return sorted((json.loads(change.to_line()) for change in decided), key=_name)
+
+
+def _post_all(folder: Path, posts: list[bytes], kill_at: set[int], **variables: str) -> None:
+    """Post everything over as many lives of the process as it takes; the last one ends when all is told."""
     todo = list(enumerate(posts))
-    killed: set[int] = set()
     while todo:
-        with running(folder, "run") as process, httpx.Client(base_url=process.url(), timeout=60) as client:
+        with running(folder, "run", **variables) as process, httpx.Client(base_url=process.url(), timeout=60) as client:
             while todo:
                 number, lines = todo[0]
-                if number in kill_at and number not in killed:
-                    killed.add(number)
-                    timer = threading.Timer(0.005 * (number % 7), process.popen.kill)
-                    timer.start()
+                if number in kill_at:
+                    kill_at.remove(number)
+                    threading.Timer(0.01 * (number % 7), process.popen.kill).start()
                 try:
                     client.post("/facts", content=lines).raise_for_status()
                 except httpx.TransportError:
@@ -160,9 +186,26 @@ def _told_over(folder: Path, posts: list[bytes], kill_at: tuple[int, ...]) -> li
                     break
                 todo.pop(0)
             else:
+                _wait_until_told(client)
                 assert process.end() == 0
-        said += process.out
-    return sorted(line for line in said.splitlines() if line.strip())
+
+
+def _wait_until_told(client: httpx.Client) -> None:
+    end = time.monotonic() + 120
+    while "adwatch_outbox_pending_messages 0.0" not in client.get("/metrics").text:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _decided(folder: Path) -> list[dict[str, Any]]:
+    """Every change in the store."""
+    ledger = Ledger(Store(f"sqlite:///{folder}/adwatch.sqlite"), (), time.time)
+    changes = [change for latest in ledger.latest(1000) for change in ledger.changes(latest.alert_id)]
+    return sorted((json.loads(change.to_line()) for change in changes), key=_name)
+
+
+def _name(change: dict[str, Any]) -> tuple[str, int]:
+    return change["alert_id"], change["version"]
 
 
 def test_the_demo_shows_its_first_alert_within_a_minute_on_console_and_page(tmp_path: Path) -> None:
