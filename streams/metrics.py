@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerts.change import AlertChange, Point, rfc3339
 from alerts.life import Life
 from alerts.signal import Name, Signal
 from detectors.metric import MetricDetector
-from detectors.river_model import RiverModel, model_from
 from detectors.score import Score
 from streams.settings import DetectionSettings
+
+if TYPE_CHECKING:
+    from detectors.river_model import RiverModel
 
 SeriesKey = tuple[str, str, str]
 """Account, source ('' where none is said), series."""
@@ -87,6 +89,9 @@ class Metrics:
         name = self._settings.metric_model
         if name is None:
             return MetricDetector()
+        # all of River takes seconds to import; only whoever names a model of River's waits for it
+        from detectors.river_model import RiverModel, model_from
+
         return RiverModel(model_from(name, self._settings.metric_parameters, "detection.metric_model"))
 
     def to_state(self) -> list[Any]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
-from detectors import river_state
 from detectors.account_anomaly import AccountAnomaly
-from detectors.river_model import RiverModel, model_from
 from streams.panes import CLICKS, CONVERSIONS, COST, IMPRESSIONS
 from streams.series import HOURS, LEAF, Registry
 from streams.settings import DetectionSettings, NamedModel
+
+if TYPE_CHECKING:
+    from detectors.river_model import RiverModel
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -88,6 +89,9 @@ class Rivals:
             yield life.open(signal)
 
     def _new_model(self, name: str, s: int) -> RiverModel:
+        # all of River takes seconds to import; only whoever names a model of River's waits for it
+        from detectors.river_model import RiverModel, model_from
+
         chosen = self._models_named[name]
         model = RiverModel(model_from(chosen.model, chosen.parameters, f"detection.models.{name}"))
         self._models[name, s] = model
@@ -146,7 +150,7 @@ class Rivals:
         return {
             "hours": list(self._hours.items()),
             "totals": self._totals,
-            "rules": [[*key, river_state.dump(rule)] for key, rule in self._rules.items()],
+            "rules": [[*key, _dumped(rule)] for key, rule in self._rules.items()],
             "models": [[*key, model.state(), self._calm.get(key, 0)] for key, model in self._models.items()],
         }
 
@@ -155,10 +159,23 @@ class Rivals:
         self._hours = {int(s): int(hour) for s, hour in state["hours"]}
         self._totals = dict(state["totals"])
         for account, measure, rule in state["rules"]:
-            self._rules[account, measure] = river_state.load(rule, AccountAnomaly())
+            self._rules[account, measure] = _loaded(rule)
         for name, s, model, calm in state["models"]:
             self._new_model(name, s).restore(model)
             self._calm[name, s] = calm
+
+
+def _dumped(rule: AccountAnomaly) -> dict[str, str]:
+    from detectors import river_state
+
+    return river_state.dump(rule)
+
+
+def _loaded(state: dict[str, str]) -> AccountAnomaly:
+    from detectors import river_state
+
+    rule: AccountAnomaly = river_state.load(state, AccountAnomaly())
+    return rule
 
 
 def _rule(measure: str) -> AccountAnomaly:
