@@ -14,8 +14,8 @@ from notifiers.figures import MONEY
 from notifiers.names import plain
 
 RED, INK, BAND = "#b3261e", "#46586a", "#9db8d2"
-WIDTH, HEIGHT = 520, 230
-"""Pixels of the plot at scale 1; text is 14 pixels high, so that a phone shows it legibly."""
+WIDTH, HEIGHT = 430, 230
+"""Pixels of the plot at scale 1; text is 16 pixels high, so that it is legible on a phone that shrinks it."""
 _GAPS = "break-paths-show-domains"
 _HOURS = "utchours(datum.value) === 0 ? utcFormat(datum.value, '%a %d %b') : utcFormat(datum.value, '%H:%M')"
 """Midnight is shown as its day."""
@@ -32,15 +32,15 @@ def spec(change: AlertChange) -> dict[str, Any]:
     chart: Any = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, background="white", padding=8)
     chart = chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif")
     chart = chart.configure_axis(
-        labelFontSize=14,
-        titleFontSize=14,
+        labelFontSize=16,
+        titleFontSize=16,
         labelColor=INK,
         titleColor=INK,
         titleFontWeight="normal",
         gridColor="#e4e9ee",
     )
     chart = chart.configure_legend(
-        labelFontSize=14, symbolSize=500, symbolStrokeWidth=3, orient="top", title=None, symbolType="stroke"
+        labelFontSize=16, symbolSize=500, symbolStrokeWidth=3, orient="top", title=None, symbolType="stroke"
     )
     return dict(chart.configure_view(stroke=None).to_dict())
 
@@ -74,7 +74,7 @@ def _known(point: Point) -> bool:
 def _x() -> Any:
     import altair as alt
 
-    axis = alt.Axis(title="UTC", labelExpr=_HOURS, tickCount=6, labelOverlap=True)
+    axis = alt.Axis(title="UTC", labelExpr=_HOURS, tickCount=5, labelOverlap=True)
     return alt.X("at:T", axis=axis, scale=alt.Scale(type="utc"))
 
 
@@ -130,7 +130,7 @@ def _onset(change: AlertChange, points: list[Point]) -> list[Any]:
     side, dx = ("right", -6) if is_late else ("left", 6)
     at = [{"at": began_ms, "words": "began"}]
     rule = _of(at).mark_rule(color=INK, strokeWidth=2, strokeDash=[2, 3])
-    words = _of(at).mark_text(align=side, dx=dx, y=10, fontSize=14, fontWeight="bold", color=INK)
+    words = _of(at).mark_text(align=side, dx=dx, y=10, fontSize=16, fontWeight="bold", color=INK)
     return [rule.encode(x=_x()), words.encode(x=_x(), text="words:N")]
 
 

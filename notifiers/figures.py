@@ -60,6 +60,17 @@ def _pattern(measure: str, value: float) -> str:
     return "#,##0.##" if abs(value) >= 1 else "0.0###"
 
 
+def about(value: float, locale: str) -> str:
+    """A count to speak of: whole from ten on.
+
+    >>> about(14.2, "en"), about(3.26, "en")
+    ('14', '3.3')
+    """
+    if not math.isfinite(value):
+        return UNKNOWN
+    return str(format_decimal(Decimal(repr(value)), format="#,##0" if abs(value) >= 10 else "0.#", locale=locale))
+
+
 def expectation(change: AlertChange, locale: str) -> str:
     """What was expected, with its range where there is one."""
     expected = figure(change, change.expected, locale)

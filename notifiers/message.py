@@ -131,7 +131,7 @@ def compose(change: AlertChange, settings: MessageSettings, notes: Sequence[str]
         expected=figures.expectation(change, settings.locale),
         cost=None if over else figures.cost_per_hour(change, settings.locale),
         cause=_cause(change, zone),
-        action=plain(change.action, LONGEST_WORDS) if change.action.strip() else None,
+        action=plain(change.action, LONGEST_WORDS) if change.action.strip() and not over else None,
         link=_link(change, settings.link),
         decided=moments.shown(change.at, zone),
         notes=tuple(notes),
@@ -197,7 +197,8 @@ def _status(change: AlertChange) -> str:
 
 def _sentence(change: AlertChange, locale: str) -> str:
     if change.change is Turn.RESOLVED:
-        return f"{_scope(change)}: over, after {moments.lasted(change.started_at, change.at)}."
+        why = f" {plain(change.action, LONGEST_WORDS)}" if change.action.strip() else ""
+        return f"{_scope(change)}: over, after {moments.lasted(change.started_at, change.at)}.{why}"
     return f"{_scope(change)} {_predicate(change, locale)}."
 
 
@@ -215,7 +216,8 @@ def _predicate(change: AlertChange, locale: str) -> str:
         return f"has a ROAS of {observed}{was}"
     if change.measure == "conversions":
         had = f"{observed} conversions" if change.observed else "no conversions"
-        return f"has had {had}" + (f", where about {due} were expected" if due else "")
+        about = "" if change.expected is None else figures.about(change.expected, locale)
+        return f"has had {had}" + (f", where about {about} were expected" if about else "")
     return f"has {_measure(change)} at {observed}{was}"
 
 

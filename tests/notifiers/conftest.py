@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from alerts.change import AlertChange, Point, Turn, rfc3339
+from notifiers.channel import Channel
+from notifiers.fake_slack import Running, running
+from notifiers.fake_slack_workspace import Workspace
+from notifiers.ledger import Ledger
+from notifiers.message import MessageSettings
+from notifiers.observer import Observer, Silent
+from notifiers.outbox import Outbox
+from notifiers.relay import Relay
+from notifiers.slack import SlackChannel, SlackSettings
+from notifiers.store import Store
+from notifiers.tables import UNFINISHED
 
 START_MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
+TOKEN = "xoxb-planted-secret-1"
 
 
 def make_change(version: int = 1, **fields: Any) -> AlertChange:
@@ -57,7 +80,166 @@ def history(onset_ms: int, hours: int = 34) -> tuple[Point, ...]:
     return tuple(points)
 
 
+@dataclass
+class Clock:
+    """A clock that only a test moves."""
+
+    now: float = 1_767_340_800.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Desk:
+    """A ledger, its store, and relays over channels; one clock for all."""
+
+    store: Store
+    clock: Clock
+    ledger: Ledger
+    relays: list[Relay] = field(default_factory=list)
+
+    def relay(self, channel: Channel, observer: Observer | None = None, owner: str = "test", **more: Any) -> Relay:
+        """A relay for ``channel``."""
+        outbox = Outbox(self.store, channel.name, owner)
+        relay = Relay(outbox, channel, MessageSettings(), self.clock, lambda: 0.5, observer or Silent(), **more)
+        self.relays.append(relay)
+        return relay
+
+    def drain(self, relay: Relay, most_s: float = 100_000.0) -> float:
+        """Step until nothing waits; the clock moves as the relay asks. How long it took on that clock."""
+        begun = self.clock.now
+        while any(state in UNFINISHED for _, state in self.ledger.counts()):
+            assert self.clock.now - begun < most_s, self.ledger.counts()
+            self.clock.now += max(0.01, relay.step())
+        return self.clock.now - begun
+
+
 @pytest.fixture
 def change() -> Callable[..., AlertChange]:
     """Makes alert changes."""
     return make_change
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that only the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def new_desk(clock: Clock, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    """Makes desks; over SQLite unless a URL is given."""
+    stores: list[Store] = []
+
+    def make(*receivers: str, url: str | None = None) -> Desk:
+        store = Store(url or f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+        stores.append(store)
+        return Desk(store, clock, Ledger(store, receivers, clock))
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def slack(clock: Clock) -> Iterator[Running]:
+    """A fake Slack over real HTTP, on the test's clock."""
+    with running(Workspace(clock), clock) as fake:
+        yield fake
+
+
+@pytest.fixture
+def slack_channel(slack: Running, clock: Clock) -> Callable[..., SlackChannel]:
+    """Makes Slack channels that speak to the fake."""
+
+    def make(**settings: Any) -> SlackChannel:
+        asked: dict[str, Any] = {"base_url": slack.api, "token": TOKEN, "channel": "alerts", "chart": False}
+        return SlackChannel(SlackSettings.model_validate(asked | settings), sleep=lambda _: None)
+
+    return make
+
+
+def _postgres_bin() -> Path | None:
+    for folder in [*sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True), *os.environ["PATH"].split(":")]:
+        if (Path(folder) / "initdb").exists() and (Path(folder) / "postgres").exists():
+            return Path(folder)
+    return None
+
+
+def _unprivileged() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return None
+    known = {one.pw_name for one in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in known)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A real PostgreSQL; gives the URL of a new database at each call."""
+    found = _postgres_bin()
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no PostgreSQL; `make test` names the line that installs it")
+        pytest.skip("no PostgreSQL on this machine")
+    user = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="adwatch-pg-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    initdb = [
+        found / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "adwatch",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "-N",
+    ]
+    subprocess.run(initdb, user=user, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    serve = [found / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(serve, user=user, stdout=log, stderr=log, cwd=folder)
+    try:
+        _wait_for(folder, server)
+        yield lambda: _new_database(folder)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect(folder: Path) -> psycopg.Connection[Any]:
+    return psycopg.connect(host=str(folder), user="adwatch", dbname="postgres", autocommit=True)
+
+
+def _wait_for(folder: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            _connect(folder).close()
+            return
+        except psycopg.OperationalError:
+            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.05)
+
+
+def _new_database(folder: Path) -> str:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with _connect(folder) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"postgresql+psycopg://adwatch:planted-secret-2@/{name}?host={folder}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'both.sqlite'}"
+    new_database: Callable[[], str] = request.getfixturevalue("postgres")
+    return new_database()
