@@ -2,8 +2,8 @@
 
 Revenue is a compound of a count and of basket values; a drop of the value is seen earlier when values are tested
 apart (``docs/detectors.md``).  With log values normal (mean ``m``, variance ``s2``, learned), ``k`` baskets whose
-logs sum to ``total`` and an alternative in which values are divided by ``r``, ``d = log r``: the log likelihood ratio is
-``-d / s2 * (total - k * m) - k * d * d / (2 * s2)``.  The uncertainty of ``m`` widens ``s2`` as in the count test.
+logs sum to ``total`` and an alternative in which values are divided by ``r``, ``d = log r``, the log likelihood ratio
+is ``-d / s2 * (total - k * m) - k * d * d / (2 * s2)``.  The uncertainty of ``m`` widens ``s2`` as in the count test.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from notifiers.errors import StoreError
 from notifiers.tables import metadata
 
-BUSY_TIMEOUT_S = 5
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for another writer on SQLite."""
 _SCHEMA_LOCK = 0x6164_7761
 _REASONS = (
     ("disk is full", "the disk is full"),
@@ -35,11 +36,11 @@ _REASONS = (
 class Store:
     """One database. Thread-safe; transactions that write are serial on SQLite."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         """Open ``url`` (SQLAlchemy; ``sqlite:///file`` or ``postgresql://…``) and create what is missing."""
         self._url = _parsed(url)
         self.shown = self._url.set(query={}).render_as_string(hide_password=True)
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url, busy_timeout_s)
         with self.write() as connection:
             if self.is_postgres:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
@@ -102,10 +103,10 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, busy_timeout_s: float) -> Engine:
     if url.get_backend_name() == "postgresql":
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -28,7 +28,7 @@ from notifiers.observer import Observer, Silent
 from notifiers.outbox import Outbox
 from notifiers.relay import Relay
 from notifiers.slack import SlackChannel, SlackSettings
-from notifiers.store import Store
+from notifiers.store import BUSY_TIMEOUT_S, Store
 from notifiers.tables import UNFINISHED
 
 START_MS = 1_767_225_600_000
@@ -132,8 +132,8 @@ def new_desk(clock: Clock, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     """Makes desks; over SQLite unless a URL is given."""
     stores: list[Store] = []
 
-    def make(*receivers: str, url: str | None = None) -> Desk:
-        store = Store(url or f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    def make(*receivers: str, url: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Desk:
+        store = Store(url or f"sqlite:///{tmp_path / 'ledger.sqlite'}", busy_timeout_s)
         stores.append(store)
         return Desk(store, clock, Ledger(store, receivers, clock))
 
