@@ -9,8 +9,10 @@ from alerts.life import Life
 from alerts.signal import Name, Signal
 from detectors import basket, deficit, level, outage
 from streams import judge
+from streams.history import History
 from streams.panes import COST
-from streams.series import ACCOUNT, MODE_CPA, MODE_OUTAGE, MODE_ROAS, Registry
+from streams.placing import place_baskets, place_count
+from streams.series import MODE_CPA, MODE_OUTAGE, MODE_ROAS, Registry
 from streams.verdict import DAY, Verdicts
 
 LONGEST_MS = 7 * 86_400_000
@@ -31,6 +33,7 @@ class Attention:
         self._registry = registry
         self._life = life
         self._verdicts = Verdicts(registry)
+        self._history = History(registry)
         self._statuses = statuses
         self._replaced = replaced
 
@@ -57,7 +60,7 @@ class Attention:
     def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.onset_ms(s, reason)
         in_alert = bool(self._registry.series["mode"][s] & judge.BLIND)
-        t = s if in_alert else self._verdicts.place(s, onset_ms)
+        t = s if in_alert else place_count(self._history, s, onset_ms, judge.BLIND)
         name = self._verdicts.name(t, onset_ms)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
         evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
@@ -74,7 +77,7 @@ class Attention:
 
     def _open_baskets(self, s: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.basket_onset_ms(s)
-        t = self._verdicts.basket_place(s, onset_ms)
+        t = place_baskets(self._history, s, onset_ms, MODE_ROAS)
         signal = self._verdicts.basket_signal(s, tick_ms, onset_ms)
         if t != s:
             here = self._verdicts.basket_signal(t, tick_ms, onset_ms)
@@ -85,7 +88,8 @@ class Attention:
             return []
         change = self._life.open(signal, self._muted(signal))
         self._registry.series["mode"][t] |= MODE_ROAS
-        for row in {s, t, *self._above(t), *self._below(t)}:
+        self._registry.series["basket_ratio"][t] = min(max(signal.ratio, 1.3), 3.0)
+        for row in {s, t, *self._history.above(t), *self._history.below(t)}:
             basket.reset(self._registry.series["basket"][row])
             basket.drop(self._registry.series["basket"][row])
         return [change]
@@ -150,29 +154,11 @@ class Attention:
         return changes
 
     def _known_above(self, s: int, modes: int) -> bool:
-        return any(self._registry.series["mode"][row] & modes for row in (s, *self._above(s)))
-
-    def _above(self, s: int) -> list[int]:
-        parent = self._registry.series["parent"]
-        rows: list[int] = []
-        up = int(parent[s])
-        while up != -1:
-            rows.append(up)
-            up = int(parent[up])
-        return rows
-
-    def _below(self, s: int) -> list[int]:
-        children = self._verdicts.children(s)
-        return children + (
-            [c for child in children for c in self._verdicts.children(child)] if self._kind(s) == ACCOUNT else []
-        )
-
-    def _kind(self, s: int) -> int:
-        return int(self._registry.series["level"][s])
+        return any(self._registry.series["mode"][row] & modes for row in (s, *self._history.above(s)))
 
     def _clear_around(self, t: int, s: int) -> None:
         """Evidence that this incident explains is spent; what it brought is not learned."""
-        for row in (*self._above(t), *self._below(t), *(() if s == t else (s,))):
+        for row in (*self._history.above(t), *self._history.below(t), *(() if s == t else (s,))):
             if not self._registry.series["mode"][row] & judge.BLIND:
                 self._reset(row)
         level.drop(self._registry.series["learned"][t])

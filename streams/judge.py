@@ -33,8 +33,6 @@ SUSPICION = 0.4
 """Share of the threshold, in log, from which nothing is learned."""
 CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
-BASKET_RECOVERY = math.log(1.6)
-"""The drop of basket values that 'back to normal' is weighed against."""
 BUSY_A_DAY = 1000.0
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 TESTS = 3.0
@@ -211,7 +209,7 @@ def _expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
             if rate > 0.0:
                 _sum_up(series, s, n, mu)
         _remember(series, s, end, n, mu, rate > 0.0)
-        _expect_baskets(series, s)
+        _expect_baskets(series, s, (end - 1) // HOUR_MS % HOURS)
         series[s].step[:] = 0
 
 
@@ -228,14 +226,14 @@ def _exposure(series: Rows, s: int) -> float:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _sum_up(series: Rows, s: int, n: float, mu: float) -> None:
     up = series[s].parent
-    for _ in range(2):
+    while up != -1:
         series[up].count += n
         series[up].expected += mu
-        up = series[up].parent
+        up = -1 if series[up].mode & BLIND else series[up].parent
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _expect_baskets(series: Rows, s: int) -> None:
+def _expect_baskets(series: Rows, s: int, slot: int) -> None:
     k = series[s].step[BASKETS] / 1e6
     if k <= 0.0:
         return
@@ -243,13 +241,15 @@ def _expect_baskets(series: Rows, s: int) -> None:
     series[s].baskets = k
     series[s].basket_off = total
     row = series[s].basket
-    if row[basket.COUNT] < basket.MIN_BASKETS or series[s].mode & MODE_ROAS:
+    if row[basket.COUNT] < basket.MIN_BASKETS:
         return
-    up = series[s].parent
-    for _ in range(2):
-        series[up].baskets += k
-        series[up].basket_off += total - k * row[basket.MEAN]
-        up = series[up].parent
+    series[s].history[slot, 8] += k
+    series[s].history[slot, 9] += total - k * row[basket.MEAN]
+    at = s
+    while series[at].parent != -1 and series[at].mode & MODE_ROAS == 0:
+        at = series[at].parent
+        series[at].baskets += k
+        series[at].basket_off += total - k * row[basket.MEAN]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -324,7 +324,7 @@ def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int)
     k = series[s].baskets
     off = series[s].basket_off
     if series[s].mode & MODE_ROAS:
-        r = basket.recover(row, k, off, BASKET_RECOVERY)
+        r = basket.recover(row, k, off, math.log(series[s].basket_ratio))
         return CALM_BASKET if r >= CALM else 0
     if above & MODE_ROAS:
         return 0

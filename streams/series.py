@@ -14,8 +14,9 @@ from streams.panes import MEASURES, NONE, WINDOWS_MIN
 
 LEAF, SOURCE, ACCOUNT = range(3)
 HOURS = 48
-HISTORY = 8
-"""Hourly history per series: conversions, expected conversions, cost, value, and conversions by lag stage."""
+HISTORY = 10
+"""Hourly history per series: conversions, expected conversions, cost, value, conversions by lag stage (4), baskets
+and how far their log values lie from the usual, summed."""
 MODE_CPA, MODE_OUTAGE, MODE_ROAS = 1, 2, 4
 
 
@@ -43,6 +44,7 @@ SERIES: Spec = {
     "mode": (np.int64, (), 0),
     "hot": (np.int64, (), 0),
     "ratio": (np.float64, (), 2.0),
+    "basket_ratio": (np.float64, (), 1.6),
     "recovered": (np.float64, (), 0.0),
     "pooled": (np.float64, (), 0.0),
     "phi": (np.float64, (), 1.5),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +11,12 @@ from alerts.change import Point, rfc3339
 from alerts.signal import Name, Signal
 from detectors import basket, deficit, outage
 from streams import judge
+from streams.history import HOUR_MS, History, Shortfall
 from streams.panes import COST
-from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, Registry
+from streams.series import HOURS, LEAF, Registry
 
-HOUR_MS = 3_600_000
 DAY = 2
 """The 24-hour window among the rolling windows."""
-EXPLAINED = 0.75
-"""A scope below that accounts for this share of the shortfall is the one to name."""
-SMALL_NATS = 1.5
-"""Evidence for small baskets from which a neighbour counts as struck too."""
-WIDESPREAD_Z = 3.0
-"""Standard deviations that the rest of a scope must miss for the alert to go up to it."""
 EVEN = 0.28
 """Observed over expected at which an outage is as likely as dear conversions before anything else is known: outages
 take all or most, while a campaign that sells a third or more of what it did still sells."""
@@ -33,27 +26,12 @@ MIN_LAGS = 200
 _STAGE_EDGES_MS = np.array([0.0, 300_000.0, 7_200_000.0, 86_400_000.0, 1_296_000_000.0])
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """Conversions seen and expected in a series since an onset, and what was spent, from its hourly history."""
-
-    seen: float
-    expected: float
-    cost_micros: float
-    value_micros: float
-    hours: float
-
-    @property
-    def missing(self) -> float:
-        """Expected and not seen."""
-        return self.expected - self.seen
-
-
 class Verdicts:
     """Reads a registry's columns; changes nothing."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._history = History(registry)
 
     def onset_ms(self, s: int, reason: int) -> int:
         """Where the shortfall that the tests of ``s`` see began."""
@@ -63,73 +41,10 @@ class Verdicts:
         row = series["deficit"][s]
         return int(row[deficit.FIRST + deficit.best(row) * deficit.PER_RATIO + deficit.ONSET])
 
-    def end_ms(self, s: int) -> int:
-        """Up to where the series has been judged."""
-        registry = self._registry
-        if registry.series["level"][s] == ACCOUNT:
-            return int(registry.accounts["watermark_ms"][registry.series["account"][s]])
-        return int(registry.sources["watermark_ms"][registry.series["source"][s]])
-
-    def children(self, s: int) -> list[int]:
-        """The series directly below."""
-        return [int(c) for c in np.flatnonzero(self._registry.series["parent"] == s)]
-
-    def place(self, s: int, onset_ms: int) -> int:
-        """The scope to name: down to the part that explains it, or up where the rest misses as much."""
-        s = self._descend(s, onset_ms)
-        return self._climb(s, onset_ms)
-
-    def _descend(self, s: int, onset_ms: int) -> int:
-        while self._registry.series["level"][s] != LEAF:
-            whole = self.since(s, onset_ms)
-            parts = [(self.since(c, onset_ms).missing, -c) for c in self.children(s)]
-            most, child = max(parts)
-            if whole.missing <= 0.0 or most < EXPLAINED * whole.missing or self._leads_nowhere(-child):
-                break
-            s = -child
-        return s
-
-    def _leads_nowhere(self, s: int) -> bool:
-        return bool(self._registry.series["unassigned"][s])
-
-    def _climb(self, s: int, onset_ms: int) -> int:
-        series = self._registry.series
-        while series["parent"][s] != -1:
-            up = int(series["parent"][s])
-            mine, whole = self.since(s, onset_ms), self.since(up, onset_ms)
-            seen, expected = whole.seen - mine.seen, whole.expected - mine.expected
-            phi = float(series["phi"][up])
-            ratio = mine.seen / mine.expected if mine.expected > 0.0 else 1.0
-            if (
-                expected <= 0.0
-                or expected - seen < WIDESPREAD_Z * math.sqrt(phi * expected)
-                or seen / expected > (1.0 + ratio) / 2.0
-            ):
-                break
-            s = up
-        return s
-
-    def since(self, s: int, onset_ms: int) -> Shortfall:
-        """Sums of the hourly history from the hour of the onset on."""
-        last = self.end_ms(s) - 1
-        first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
-        sums = np.zeros(HISTORY)
-        for hour in range(first_hour, last // HOUR_MS + 1):
-            sums += self._hour(s, hour)
-        hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
-        return Shortfall(float(sums[0]), float(sums[1]), float(sums[2]), float(sums[3]), hours)
-
-    def _hour(self, s: int, hour: int) -> NDArray[np.float64]:
-        series = self._registry.series
-        newest = int(series["history_hour"][s])
-        if newest < 0 or hour > newest or hour <= newest - HOURS:
-            return np.zeros(HISTORY)
-        return np.asarray(series["history"][s, hour % HOURS])
-
     def name(self, s: int, onset_ms: int) -> Name:
         """Outage or dear conversions: how much is missing speaks first, then whether older clicks miss as well."""
         whole_ms = -(-onset_ms // HOUR_MS) * HOUR_MS  # the hour of the onset is half healthy
-        lost = self.since(s, whole_ms if whole_ms + HOUR_MS <= self.end_ms(s) else onset_ms)
+        lost = self._history.since(s, whole_ms if whole_ms + HOUR_MS <= self._history.end_ms(s) else onset_ms)
         seen = lost.seen / lost.expected if lost.expected > 0.0 else 0.0
         leaning = min(max(LEANING * (seen - EVEN), -LEANING_MOST), LEANING_MOST)
         cohorts = self._cohorts(s, onset_ms, lost)
@@ -146,24 +61,24 @@ class Verdicts:
         lags, weights = self._registry.accounts["lags"][account], self._registry.accounts["lag"][account]
         if lags.sum() < MIN_LAGS or lags[0] > 0.9 * lags.sum() or lost.expected <= 0.0:
             return None
-        newest = (self.end_ms(s) - 1) // HOUR_MS
+        newest = (self._history.end_ms(s) - 1) // HOUR_MS
         whole = -(-onset_ms // HOUR_MS)  # the hour of the onset is half healthy; it counts only if it is all there is
         hours = range(max(min(whole, newest), newest - HOURS + 1), newest + 1)
-        cells = [(self._hour(s, hour), fresh_share((hour + 1) * HOUR_MS - onset_ms)) for hour in hours]
-        known = sum(float(cell[4:].sum()) for cell, _ in cells) / max(lost.seen, 1e-9) if lost.seen > 0.0 else 1.0
-        return _cohort_ratio([(cell[4:], cell[1] * known * weights, fresh) for cell, fresh in cells])
+        cells = [(self._history.hour(s, hour), fresh_share((hour + 1) * HOUR_MS - onset_ms)) for hour in hours]
+        known = sum(float(cell[4:8].sum()) for cell, _ in cells) / max(lost.seen, 1e-9) if lost.seen > 0.0 else 1.0
+        return _cohort_ratio([(cell[4:8], cell[1] * known * weights, fresh) for cell, fresh in cells])
 
     def _alike(self, s: int, onset_ms: int) -> bool:
         """Whether a wider scope misses in at least two parts, and all that can be told apart miss a good share."""
         if self._registry.series["level"][s] == LEAF:
             return False
-        parts = [self.since(c, onset_ms) for c in self.children(s)]
+        parts = [self._history.since(c, onset_ms) for c in self._history.children(s)]
         telling = [part for part in parts if part.expected >= 5.0]
         return len(telling) >= 2 and all(part.seen <= 0.8 * part.expected for part in telling)
 
     def count_signal(self, name: Name, s: int, at_ms: int, onset_ms: int) -> Signal:
         """The signal of a shortfall of conversions since ``onset_ms``."""
-        lost = self.since(s, onset_ms)
+        lost = self._history.since(s, onset_ms)
         spread = 2.0 * math.sqrt(float(self._registry.series["phi"][s]) * max(lost.expected, 1e-9))
         few, many = max(lost.expected - spread, 0.0), lost.expected + spread
         if name is Name.TRACKING_OUTAGE:
@@ -187,48 +102,13 @@ class Verdicts:
         row = self._registry.series["basket"][s]
         return int(row[basket.FIRST + basket.best(row) * basket.PER_RATIO + basket.ONSET])
 
-    def basket_place(self, s: int, onset_ms: int) -> int:
-        """Down to the part whose own baskets explain the drop, or up where the others' baskets are small as well."""
-        series = self._registry.series
-        while series["level"][s] != LEAF:
-            parts = [(self._basket_missing(c), -c) for c in self.children(s)]
-            most, child = max(parts)
-            if most < EXPLAINED * sum(max(part, 0.0) for part, _ in parts) or most <= 0.0:
-                break
-            s = -child
-        while series["parent"][s] != -1 and self._others_small(s, onset_ms):
-            s = int(series["parent"][s])
-        return s
-
-    def _others_small(self, s: int, onset_ms: int) -> bool:
-        """Whether most of the money beside ``s`` shows small baskets since about the same time."""
-        up = int(self._registry.series["parent"][s])
-        beside = [
-            (self.since(c, onset_ms).cost_micros, self._is_small(c, onset_ms)) for c in self.children(up) if c != s
-        ]
-        return sum(cost for cost, small in beside if small) > 0.5 * sum(cost for cost, _ in beside)
-
-    def _is_small(self, s: int, onset_ms: int) -> bool:
-        row = self._registry.series["basket"][s]
-        cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
-        return bool(cell[basket.CUSUM] >= SMALL_NATS and cell[basket.ONSET] >= onset_ms - 2 * HOUR_MS)
-
-    def _basket_missing(self, s: int) -> float:
-        row = self._registry.series["basket"][s]
-        cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
-        return (
-            float(cell[basket.SINCE_K] * row[basket.MEAN] - cell[basket.SINCE_TOTAL])
-            if cell[basket.CUSUM] > 0.0
-            else 0.0
-        )
-
     def basket_signal(self, s: int, at_ms: int, onset_ms: int) -> Signal:
         """The signal of a drop of return on ad spend since ``onset_ms`` that comes from the value of baskets."""
         row = self._registry.series["basket"][s]
         cell = row[basket.FIRST + basket.best(row) * basket.PER_RATIO :]
         k = max(float(cell[basket.SINCE_K]), 1e-9)
         shift = float(cell[basket.SINCE_TOTAL]) / k - float(row[basket.MEAN]) if cell[basket.CUSUM] > 0.0 else 0.0
-        lost = self.since(s, onset_ms)
+        lost = self._history.since(s, onset_ms)
         n, cost, value = (float(x) for x in self._registry.series["usual"][s])
         measure = "value_per_conversion" if n > 0.0 else "roas"
         observed, expected = (
@@ -268,7 +148,7 @@ class Verdicts:
             campaign=scope.campaign,
             at_ms=at_ms,
             onset_ms=onset_ms,
-            until_ms=self.end_ms(s),
+            until_ms=self._history.end_ms(s),
             measure=measure,
             observed=observed,
             expected=expected,
@@ -279,15 +159,15 @@ class Verdicts:
             loss_micros=loss,
             share=own / spend if spend > 0.0 else 0.0,
             currency=registry.currencies[account],
-            history=self._history(s, measure),
+            history=self._points(s, measure),
         )
 
-    def _history(self, s: int, measure: str) -> tuple[Point, ...]:
-        last = (self.end_ms(s) - 1) // HOUR_MS
+    def _points(self, s: int, measure: str) -> tuple[Point, ...]:
+        last = (self._history.end_ms(s) - 1) // HOUR_MS
         return tuple(self._point(s, hour, measure) for hour in range(last - HOURS + 1, last + 1))
 
     def _point(self, s: int, hour: int, measure: str) -> Point:
-        n, mu, cost, value = (float(x) for x in self._hour(s, hour)[:4])
+        n, mu, cost, value = (float(x) for x in self._history.hour(s, hour)[:4])
         spread = 2.0 * math.sqrt(float(self._registry.series["phi"][s]) * max(mu, 1e-9))
         few, many = max(mu - spread, 0.0), mu + spread
         if measure == "conversions":

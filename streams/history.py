@@ -1,0 +1,85 @@
+"""Reading the hourly history of the series: what was seen, expected, spent and sold since an onset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, Registry
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Sums of a stretch of history. ``baskets_off`` is how far their log values lie from the usual, summed."""
+
+    seen: float
+    expected: float
+    cost_micros: float
+    value_micros: float
+    baskets: float
+    baskets_off: float
+    hours: float
+
+    @property
+    def missing(self) -> float:
+        """Expected and not seen."""
+        return self.expected - self.seen
+
+
+class History:
+    """Reads a registry's columns; changes nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def end_ms(self, s: int) -> int:
+        """Up to where the series has been judged."""
+        registry = self.registry
+        if registry.series["level"][s] == ACCOUNT:
+            return int(registry.accounts["watermark_ms"][registry.series["account"][s]])
+        return int(registry.sources["watermark_ms"][registry.series["source"][s]])
+
+    def children(self, s: int) -> list[int]:
+        """The series directly below."""
+        return [int(c) for c in np.flatnonzero(self.registry.series["parent"] == s)]
+
+    def below(self, s: int) -> list[int]:
+        """All series below."""
+        children = self.children(s)
+        deeper = (
+            [] if self.registry.series["level"][s] == LEAF else [c for child in children for c in self.below(child)]
+        )
+        return children + deeper
+
+    def above(self, s: int) -> list[int]:
+        """The wider series that ``s`` is part of, nearest first."""
+        parent = self.registry.series["parent"]
+        rows: list[int] = []
+        up = int(parent[s])
+        while up != -1:
+            rows.append(up)
+            up = int(parent[up])
+        return rows
+
+    def hour(self, s: int, hour: int) -> NDArray[np.float64]:
+        """The history's columns of one hour since the epoch; zeros where it is not kept."""
+        series = self.registry.series
+        newest = int(series["history_hour"][s])
+        if newest < 0 or hour > newest or hour <= newest - HOURS:
+            return np.zeros(HISTORY)
+        return np.asarray(series["history"][s, hour % HOURS])
+
+    def since(self, s: int, onset_ms: int) -> Shortfall:
+        """Sums from the hour of the onset on."""
+        last = self.end_ms(s) - 1
+        first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
+        sums = np.zeros(HISTORY)
+        for hour in range(first_hour, last // HOUR_MS + 1):
+            sums += self.hour(s, hour)
+        hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
+        seen, expected, cost, value, baskets, off = sums[[0, 1, 2, 3, 8, 9]].tolist()
+        return Shortfall(seen, expected, cost, value, baskets, off, hours)
