@@ -1,7 +1,8 @@
-"""The fast road from NDJSON to columns.
+"""The roads from NDJSON to columns: each line takes the fastest that can read it, and all read it the same.
 
-Lines are read by msgspec into slim structs, many at a time, and become columns by one pass per field.  A line that
-msgspec refuses is shown to the contract's models (:mod:`events.facts`): theirs is the verdict and the text.
+Plain lines, which nearly all are, go straight into columns (:mod:`events.plain`).  The others are read by msgspec into
+slim structs, many at a time, and become columns by one pass per field.  A line that msgspec refuses is shown to the
+contract's models (:mod:`events.facts`): theirs is the verdict and the text.
 
 >>> decoder = Decoder()
 >>> got = decoder.decode_block(b'{"fact":"tick","at":1767567600000}\\n\\n{"fact":"tick"}\\n')
@@ -11,17 +12,19 @@ msgspec refuses is shown to the contract's models (:mod:`events.facts`): theirs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from events.batch import Batch, Ints, Keys
-from events.columns import Coder, concatenate
+from events.columns import COLUMNS, Coder
 from events.errors import MalformedFact, Reason
 from events.facts import encode, parse
+from events.plain import Lines, PlainReader
 from events.wire import RARE, reader, slim
 
 __all__ = ["Decoded", "Decoder", "Reject", "encode"]
@@ -29,7 +32,7 @@ __all__ = ["Decoded", "Decoder", "Reject", "encode"]
 MAX_LINE_BYTES = 1 << 20
 KEPT_RAW_BYTES = 2048
 _LINES_AT_ONCE = 1500
-_BYTES_AT_ONCE = 384 * 1024
+_NEWLINE = ord("\n")
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -66,33 +69,37 @@ class Decoder:
         self.max_line_bytes = max_line_bytes
         self._coder = Coder(self.keys)
         self._json = reader()
+        self._plain = PlainReader(self.keys, self._coder.code)
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
         """The facts of ``lines``, one JSON object in each; blank ones are skipped. Bad input never raises."""
-        starts = range(0, len(lines), _LINES_AT_ONCE)
-        return self._join([self._read(start, lines[start : start + _LINES_AT_ONCE]) for start in starts])
+        sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+        # the newline between two lines ends what reads on and on in the first
+        ends = np.cumsum(sizes + 1) - 1
+        return self._decode(Lines(b"\n".join(lines), ends - sizes, ends))
 
     def decode_block(self, block: bytes) -> Decoded:
         """The facts of a piece of NDJSON (the last newline may be missing). Bad input never raises."""
-        parts: list[Decoded] = []
-        first = 0
-        for text in _pieces(block):
-            lines = text.removesuffix(b"\n").split(b"\n")
-            parts.append(self._read(first, lines))
-            first += len(lines)
-        return self._join(parts)
+        newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+        ends = newlines if block.endswith(b"\n") else np.append(newlines, len(block))
+        return self._decode(Lines(block, np.concatenate([[0], ends[:-1] + 1]), ends))
 
-    def _join(self, parts: list[Decoded]) -> Decoded:
-        if len(parts) == 1:
-            return parts[0]
-        batch = concatenate([part.batch for part in parts], self.keys)
-        line_of = np.concatenate([np.empty(0, np.int64), *(part.line_of for part in parts)])
-        return Decoded(batch, line_of, [reject for part in parts for reject in part.rejects])
+    def _decode(self, lines: Lines) -> Decoded:
+        batch, plain = self._plain.read(lines)
+        plain &= lines.ends - lines.starts <= self.max_line_bytes
+        if plain.all():
+            return Decoded(batch, np.arange(len(batch)))
+        odd = np.flatnonzero(~plain)
+        others = [
+            self._read(odd[start : start + _LINES_AT_ONCE], lines) for start in range(0, len(odd), _LINES_AT_ONCE)
+        ]
+        return _merged(batch, plain, others)
 
-    def _read(self, first: int, lines: Sequence[bytes]) -> Decoded:
-        some = _Some(first, lines)
-        if (facts := self._at_once(lines)) is not None:
-            some.facts, some.line_of = facts, list(range(len(lines)))
+    def _read(self, numbers: Ints, lines: Lines) -> Decoded:
+        """What the slower roads make of the lines with these numbers."""
+        some = _Some(numbers, [lines[number] for number in numbers.tolist()])
+        if (facts := self._at_once(some.lines)) is not None:
+            some.facts, some.line_of = facts, list(range(len(some.lines)))
         else:
             self._one_by_one(some)
         if not RARE.isdisjoint(map(type, some.facts)):
@@ -136,9 +143,9 @@ class Decoder:
 
 @dataclass(slots=True)
 class _Some:
-    """Some lines of the input and what has been made of them; lines count from ``first``."""
+    """Some lines of the input, their numbers in it, and what has been made of them."""
 
-    first: int
+    numbers: Ints
     lines: Sequence[bytes]
     facts: list[Any] = field(default_factory=list)
     line_of: list[int] = field(default_factory=list)
@@ -147,7 +154,7 @@ class _Some:
     def reject(self, line: int, error: MalformedFact) -> None:
         detail = f"{error.key}: {error.detail}" if error.key else error.detail
         raw = bytes(self.lines[line][:KEPT_RAW_BYTES])
-        self.rejects.append(Reject(self.first + line, str(error.reason), detail, raw))
+        self.rejects.append(Reject(int(self.numbers[line]), str(error.reason), detail, raw))
 
     def ask_models(self, rows: list[int]) -> None:
         """Let the contract's models read the lines of ``rows``; drop what they refuse."""
@@ -163,18 +170,18 @@ class _Some:
 
     def decoded(self, batch: Batch) -> Decoded:
         self.rejects.sort(key=lambda reject: reject.line)
-        return Decoded(batch, np.array(self.line_of, np.int64) + self.first, self.rejects)
+        return Decoded(batch, self.numbers[self.line_of], self.rejects)
 
 
-def _pieces(block: bytes) -> Iterator[bytes]:
-    """Cut ``block`` after newlines into pieces of some hundred lines, or of one line where that is longer."""
-    start = 0
-    while start < len(block):
-        end = start + _BYTES_AT_ONCE
-        if end < len(block):
-            newline = block.rfind(b"\n", start, end)
-            if newline < 0:
-                newline = block.find(b"\n", end)
-            end = len(block) if newline < 0 else newline + 1
-        yield block[start:end]
-        start = end
+def _merged(batch: Batch, plain: NDArray[np.bool_], others: list[Decoded]) -> Decoded:
+    """The plain rows of ``batch``, which has one for every line, and the rows that the slower roads made of others."""
+    keep = plain.copy()
+    for other in others:
+        keep[other.line_of] = True
+        for name in COLUMNS:
+            getattr(batch, name)[other.line_of] = getattr(other.batch, name)
+    line_of, row_of = np.flatnonzero(keep), np.cumsum(keep) - 1
+    kept = replace(batch, **{name: getattr(batch, name)[line_of] for name in COLUMNS})
+    for other in others:
+        kept.rare.update((int(row_of[other.line_of[row]]), fact) for row, fact in other.batch.rare.items())
+    return Decoded(kept, line_of, [reject for other in others for reject in other.rejects])

@@ -15,10 +15,12 @@ from events.ids import Salts, hash_ids
 from events.wire import KIND
 
 MILLION = 1_000_000
+LEGS = frozenset({"browser", "server", "backend", "platform"})
 _UNKNOWN = -1
 _NO_KEY = -2
 _NEVER_MS = 0
-_COLUMNS = {
+_TYPES = {
+    "kind": np.uint8,
     "at_ms": np.int64,
     "known_at_ms": np.int64,
     "key": np.int32,
@@ -30,6 +32,8 @@ _COLUMNS = {
     "value_micros": np.int64,
     "lag_ms": np.int64,
 }
+COLUMNS = tuple(_TYPES)
+"""The columns that every batch has."""
 _RARE_KEYS: dict[int, Callable[[Any], Key]] = {
     Kind.SNAPSHOT: lambda f: Key(f.account, f.source, f.campaign, f.currency, f.name),
     Kind.METRIC: lambda f: Key(f.account, f.source, name=f.series),
@@ -70,25 +74,25 @@ def times_ms(times: Sequence[Any]) -> Ints:
 
 def blank(kind: NDArray[np.uint8], keys: Keys) -> Batch:
     """A batch of facts of these kinds of which nothing else is known yet."""
-    columns: dict[str, Any] = {name: np.zeros(len(kind), dtype) for name, dtype in _COLUMNS.items()}
+    columns: dict[str, Any] = {name: np.zeros(len(kind), dtype) for name, dtype in _TYPES.items()}
     columns["lag_ms"] -= 1
     columns["key"] -= 1
-    return Batch(kind=kind, keys=keys, **columns)
+    columns["kind"] = kind
+    return Batch(keys=keys, **columns)
 
 
 def concatenate(batches: Sequence[Batch], keys: Keys) -> Batch:
     """One batch of several that share ``keys`` and carry no origins."""
-    kind = np.concatenate([np.empty(0, np.uint8), *(batch.kind for batch in batches)])
     columns: dict[str, Any] = {
         name: np.concatenate([np.empty(0, dtype), *(getattr(batch, name) for batch in batches)])
-        for name, dtype in _COLUMNS.items()
+        for name, dtype in _TYPES.items()
     }
     rare: dict[int, Any] = {}
     start = 0
     for batch in batches:
         rare.update((start + row, fact) for row, fact in batch.rare.items())
         start += len(batch)
-    return Batch(kind=kind, keys=keys, rare=rare, **columns)
+    return Batch(keys=keys, rare=rare, **columns)
 
 
 class Coder:
@@ -169,11 +173,19 @@ class Coder:
         return np.array(codes, np.int32)
 
     def _new_code(self, parts: tuple[Any, ...]) -> int:
-        key = Key(*parts)
-        if key.currency is not None and key.currency not in currencies():
+        code = self.code(Key(*parts))
+        if code is None:
             return _NO_KEY
-        code = self._known[parts] = self.keys.code(key)
+        self._known[parts] = code
         return code
+
+    def code(self, key: Key) -> int | None:
+        """The code of ``key``; ``None`` where its currency or leg is none."""
+        if key.currency is not None and key.currency not in currencies():
+            return None
+        if key.leg is not None and key.leg not in LEGS:
+            return None
+        return self.keys.code(key)
 
 
 _FILL = {

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
 from events.batch import Ints, Keys, Kind
+from events.words import PADDING, Text, hash_of
 
 Hashes = NDArray[np.uint64]
 NO_ID = 0
@@ -23,7 +24,19 @@ SALTED = (Kind.DELIVERY, Kind.CONVERSION)
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
     """The plain 64-bit hash of every id."""
-    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
+    texts = [each.encode() for each in ids]
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+    hashes = np.empty(len(texts), np.uint64)
+    _hash_all(np.frombuffer(b"".join(texts) + PADDING, np.uint8), ends, hashes)
+    return hashes
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _hash_all(text: Text, ends: Ints, hashes: Hashes) -> None:
+    start = 0
+    for row in range(len(ends)):
+        hashes[row] = hash_of(text, start, ends[row])
+        start = ends[row]
 
 
 class Salts:
@@ -52,11 +65,11 @@ class Salts:
     def _of(self, kind: Kind) -> Hashes:
         salts = self._salts[kind]
         if len(salts) < len(self._keys):
-            new = [_salt(kind, key.account, key.source) for key in self._keys.rows[len(salts) :]]
-            salts = self._salts[kind] = np.concatenate((salts, np.array(new, np.uint64)))
+            new = hash_ids([_salt(kind, key.account, key.source) for key in self._keys.rows[len(salts) :]])
+            salts = self._salts[kind] = np.concatenate((salts, new))
         return salts
 
 
-def _salt(kind: Kind, account: str, source: str | None) -> int:
+def _salt(kind: Kind, account: str, source: str | None) -> str:
     # lengths keep ("a", "bc") from meeting ("ab", "c")
-    return xxh3_64_intdigest(f"{int(kind)} {len(account)} {account} {source or ''}".encode())
+    return f"{int(kind)} {len(account)} {account} {source or ''}"

@@ -28,7 +28,7 @@ from events.ids import hash_ids
 from events.table import DIMENSIONS, KEY_PARTS, NUMBERS, RARE, TEXTS, TIMES, WHOLE_NUMBERS, Tables
 
 OURS = b"adwatch.facts"
-VERSION = b"1"
+VERSION = b"2"
 ROWS_PER_GROUP = 131_072
 ROWS_PER_BATCH = 65_536
 _KIND_NAMES = pa.array([kind.name.lower() for kind in Kind])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from events.batch import Batch, Ints, Key, Keys, Kind
 from events.codec import Decoded, Decoder, Reject
-from events.columns import blank, millionths
+from events.columns import LEGS, blank, millionths
 from events.errors import ForeignTable
 from events.facts import EARLIEST_MS, LATEST_MS, LONGEST_TEXT, MOST_COUNT, MOST_MICROS, currencies
 from events.ids import Salts, hash_ids
@@ -42,7 +42,6 @@ _OPTIONAL: dict[Kind, tuple[str, ...]] = {
 _EVERYWHERE = {"fact", "at"}
 _OURS_EVERYWHERE = {"fact", "at", "known_at", "id_hash"}
 _FACTS = {kind.name.lower(): int(kind) for kind in Kind}
-_LEGS = frozenset({"browser", "server", "backend", "platform"})
 _UNKNOWN = 255
 _MOST_COMBINATIONS = 1 << 20
 
@@ -134,7 +133,7 @@ class Tables:
         found = [Key(*(values[index[row]] for index, values in parts)) for row in some_row[distinct].tolist()]
         if any(key.currency is not None and key.currency not in currencies() for key in found):
             raise _Odd
-        if any(key.leg is not None and key.leg not in _LEGS for key in found):
+        if any(key.leg is not None and key.leg not in LEGS for key in found):
             raise _Odd
         some_row[distinct] = [self.keys.code(key) for key in found]
         codes: Ints = some_row[combined]
