@@ -166,7 +166,7 @@ class PlainReader:
             self._parts = np.empty((rows, KEY_PARTS, 2), np.int64)
         parts = self._parts[:rows]
         columns = {field.name: getattr(batch, field.name) for field in fields(Batch) if field.name in Out._fields}
-        scan(text, lines.starts, lines.ends, _is_utf8(lines.text), self._scratch, Out(parts=parts, **columns))
+        scan(text, lines.starts, lines.ends, self._scratch, Out(parts=parts, **columns))
         while _find(text, batch.kind, parts, self._table.entries, batch.key):
             self._meet(lines.text, batch, parts)
         self._salt(batch)
@@ -176,8 +176,12 @@ class PlainReader:
         """Learn the keys that were not met before; a line with one that is not allowed is not plain."""
         unmet = np.flatnonzero(batch.key == _UNMET)
         found = [tuple(text[a:b] for a, b in each) for each in parts[unmet].tolist()]
-        codes = {each: self._code(_key(each)) for each in dict.fromkeys(found)}
-        allowed = {each: code for each, code in codes.items() if code is not None}
+        allowed: dict[tuple[bytes, ...], int] = {}
+        for each in dict.fromkeys(found):
+            key = _key(each)
+            code = None if key is None else self._code(key)
+            if code is not None:
+                allowed[each] = code
         if allowed:
             self._table.add(list(allowed), list(allowed.values()))
         batch.kind[unmet[[each not in allowed for each in found]]] = ODD
@@ -188,16 +192,10 @@ class PlainReader:
             batch.id_hash[rows] = self._salts.mix(kind, batch.key[rows], batch.id_hash[rows])
 
 
-def _key(parts: tuple[bytes, ...]) -> Key:
-    account, *others = (part.decode() for part in parts)
-    return Key(account, *(other or None for other in others))
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
+def _key(parts: tuple[bytes, ...]) -> Key | None:
+    """The key of these parts, ``None`` where they are no UTF-8."""
     try:
-        text.decode()
+        account, *others = (part.decode() for part in parts)
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+    return Key(account, *(other or None for other in others))

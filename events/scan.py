@@ -1,8 +1,9 @@
 """The compiled road through plain lines: facts as most producers write them, straight into columns.
 
-A line is plain when every member is one that its kind knows, said once, in its usual spelling: texts without escapes,
-numbers without exponents, times as epoch milliseconds or RFC 3339 to the microsecond.  What a plain line says, the
-contract's models would read the same; any other line, good or bad, is left to :mod:`events.codec`'s slower roads.
+A line is plain when every member is one that its kind knows, said once, in its usual spelling: texts without escapes
+(and, where they are no part of a key, in ASCII), numbers without exponents, times as epoch milliseconds or RFC 3339 to
+the microsecond.  What a plain line says, the contract's models would read the same; any other line, good or bad, is
+left to :mod:`events.codec`'s slower roads.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class Out(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def scan(owned: Text, starts: Ints, ends: Ints, high: bool, scratch: Ints, out: Out) -> None:
-    """Read the lines of a text; ``high``: bytes above 127 may stand in it, for all of it is UTF-8.
+def scan(owned: Text, starts: Ints, ends: Ints, scratch: Ints, out: Out) -> None:
+    """Read the lines of a text. Parts of keys may hold bytes above 127; whether they are UTF-8 is left to the caller.
 
     ``scratch`` has a row for each of ``FIELDS``: its number, and where its text begins and ends.
     """
@@ -124,7 +125,7 @@ def scan(owned: Text, starts: Ints, ends: Ints, high: bool, scratch: Ints, out: 
         found[:] = 0
         found[KNOWN_AT, 0] = found[CLICKED_AT, 0] = -1
         found[COUNT, 0] = _MILLION
-        said, given = _members(text, starts[row], ends[row], high, found)
+        said, given = _members(text, starts[row], ends[row], found)
         kind = found[FACT, 0]
         if said & ~_MAY[kind] != 0 or _MUST[kind] & ~given != 0:
             out.kind[row] = ODD
@@ -147,7 +148,7 @@ def scan(owned: Text, starts: Ints, ends: Ints, high: bool, scratch: Ints, out: 
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _members(text: Text, at: int, end: int, high: bool, found: Ints) -> tuple[int, int]:
+def _members(text: Text, at: int, end: int, found: Ints) -> tuple[int, int]:
     """Which fields are said, and which of them given: a bit each, none where the line is not plain."""
     said = given = 0
     at = _skip(text, at)
@@ -155,7 +156,7 @@ def _members(text: Text, at: int, end: int, high: bool, found: Ints) -> tuple[in
         return 0, 0
     while True:
         at = _skip(text, at + 1)
-        close = _close(text, at, high)
+        close = _close(text, at, False)
         if close == _BAD:
             return 0, 0
         field = _field(text, at + 1, close)
@@ -164,7 +165,7 @@ def _members(text: Text, at: int, end: int, high: bool, found: Ints) -> tuple[in
             return 0, 0
         at = _skip(text, at + 1)
         if field == _OWN:
-            at = _own(text, at, high)
+            at = _own(text, at)
         else:
             bit = 1 << field
             if said & bit:
@@ -174,7 +175,7 @@ def _members(text: Text, at: int, end: int, high: bool, found: Ints) -> tuple[in
                 at += 4
             else:
                 given |= bit
-                at = _value(text, at, field, high, found)
+                at = _value(text, at, field, found)
         if at == _BAD:
             return 0, 0
         at = _skip(text, at)
@@ -193,7 +194,10 @@ def _skip(text: Text, at: int) -> int:
 
 @numba.njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
 def _close(text: Text, at: int, high: bool) -> int:
-    """The place of the quote that closes the one at ``at``, with nothing escaped between them; else ``_BAD``."""
+    """The place of the quote that closes the one at ``at``, with nothing escaped between them; else ``_BAD``.
+
+    ``high``: bytes above 127 may stand there too.
+    """
     if text[at] != _QUOTE:
         return _BAD
     at += 1
@@ -233,20 +237,20 @@ def _field(text: Text, start: int, end: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _own(text: Text, at: int, high: bool) -> Any:
+def _own(text: Text, at: int) -> Any:
     """The end of a value of the sender's own: a text or a whole number."""
     if text[at] == _QUOTE:
-        close = _close(text, at, high)
+        close = _close(text, at, False)
         return _BAD if close == _BAD else close + 1
     _, after = _digits(text, at)
     return _whole_end(text, at, after)
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _value(text: Text, at: int, field: int, high: bool, found: Ints) -> Any:
+def _value(text: Text, at: int, field: int, found: Ints) -> Any:
     """Read the value of ``field`` at ``at``; the place after it, or ``_BAD``."""
     if field < AT or field == FACT:
-        close = _close(text, at, high)
+        close = _close(text, at, field < KEY_PARTS)
         if close == _BAD or close == at + 1 or close - at - 1 > LONGEST_TEXT:
             return _BAD
         found[field, 1], found[field, 2] = at + 1, close
