@@ -55,6 +55,11 @@ class Metrics:
         """Keep a reading for the next tick."""
         self._waiting.append((fact.account, fact.source or "", fact.series, fact.at, fact.value))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether readings wait for the next tick."""
+        return bool(self._waiting)
+
     def tick(self, at_ms: int, life: Life) -> list[AlertChange]:
         """Judge the readings that came, each series in order of its readings' time."""
         waiting, self._waiting = sorted(self._waiting), []

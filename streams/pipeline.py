@@ -14,21 +14,22 @@ import numpy as np
 from alerts.cause import Happening
 from alerts.life import Life
 from events.batch import Batch, Kind
-from streams import judge
-from streams.arrival import Bounds, Facts, Taken, move, refusal, take
+from streams.arrival import Bounds, Facts, Taken, move, refusal
 from streams.attend import Attention
 from streams.columns import Columns
 from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
+from streams.judge import DAY_MS
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
-from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE, PANE_MS, USED, WAITING, close
+from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE, PANE_MS, USED, WAITING
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.rivals import Rivals
 from streams.series import Registry, Scope
 from streams.settings import DetectionSettings
 from streams.state import pack, unpack
+from streams.stretch import ENDED, NEW_DAY, Rules, State, advance
 
 _HAPPENING_KINDS = frozenset({Kind.CHANGE, Kind.STATE})
 CAUSE_HORIZON_MS = 2 * 86_400_000
@@ -46,6 +47,7 @@ class Pipeline:
         self.settings = settings
         self.counts: dict[str, int] = dict.fromkeys((t.name.lower() for t in Taken), 0)
         self.tick_ms = -1
+        self._day_ms = -DAY_MS
         self._registry = Registry()
         self._quiet_days = settings.quiet_days
         self._found, self._why = np.empty((2, 64), np.int64)
@@ -62,6 +64,7 @@ class Pipeline:
         self._life = Life()
         self._statuses: dict[tuple[str, str, str], str] = {}
         self._rivals = Rivals(settings, self._registry)
+        self._rivals_named = bool(settings.account_anomaly or settings.models)
         self._attention = Attention(self._registry, self._life, self._statuses, self._rivals.replaced)
 
     def feed(self, batch: Batch) -> Outcome:
@@ -71,12 +74,17 @@ class Pipeline:
         facts = self._facts(batch)
         taken = np.full(len(batch), Taken.OTHER, np.uint8)
         rare = sorted(batch.rare)
+        self._reserve(len(batch))
+        ticks = np.append(np.flatnonzero(batch.kind == Kind.TICK), len(batch))
         low = 0
-        for row in [*np.flatnonzero(batch.kind == Kind.TICK).tolist(), len(batch)]:
-            self._take(batch, facts, low, row, rare, taken, outcome)
-            if row < len(batch):
-                self._tick(int(batch.at_ms[row]), outcome)
-            low = row + 1
+        while low < len(batch):
+            # rare facts are taken with the others that stand before the same tick
+            high = int(ticks[np.searchsorted(ticks, rare[0])]) if rare else len(batch)
+            low = self._advance(batch, facts, low, high, taken, outcome)
+            while rare and rare[0] < low:
+                row = rare.pop(0)
+                if taken[row] == Taken.OTHER:
+                    self._take_rare(batch, row, taken, outcome)
         self._account_for(batch, taken, outcome)
         return outcome
 
@@ -98,23 +106,43 @@ class Pipeline:
     def _bounds(self) -> Bounds:
         return Bounds(self.tick_ms, self.settings.horizon_ms, self.settings.future_ms)
 
-    def _take(
-        self, batch: Batch, facts: Facts, low: int, high: int, rare: list[int], taken: Any, outcome: Outcome
-    ) -> None:
-        if high <= low:
-            return
-        registry, ids = self._registry, self._ids
-        ids.reserve(high - low, (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1)
-        self._make_room(high - low)
-        take(
-            facts, low, high, self._places.places, self._bounds(),
-            registry.series.rows, registry.sources.rows, registry.accounts.rows,
-            ids.hashes, ids.hours, ids.used, self._waiting.whole, self._sizes, taken,
+    def _reserve(self, rows: int) -> None:
+        """Make room for all that ``rows`` facts can need."""
+        self._make_room(rows)
+        self._closed.reserve(self._closed.size + self._waiting.size + rows)
+        self._ids.reserve(rows, (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1)
+        series = len(self._registry.series.rows)
+        if series > len(self._found):
+            self._found, self._why = np.empty((2, 2 * series), np.int64)
+
+    def _advance(self, batch: Batch, facts: Facts, low: int, high: int, taken: Any, outcome: Outcome) -> int:
+        """Go through the rows from ``low`` to ``high`` or to a tick that brings more to do; where to go on."""
+        low, stop, self.tick_ms = advance(
+            facts, low, high, self.tick_ms, self._rules(), self._places.places, self._state(), taken,
+            self._found, self._why,
         )  # fmt: skip
-        while rare and rare[0] < high:
-            row = rare.pop(0)
-            if taken[row] == Taken.OTHER:
-                self._take_rare(batch, row, taken, outcome)
+        if stop == NEW_DAY:
+            self._snapshots.forget(int(batch.at_ms[low]))
+            self._day_ms = int(batch.at_ms[low]) // DAY_MS * DAY_MS
+        elif stop != ENDED:
+            self._attend(stop, outcome)
+        return int(low)
+
+    def _rules(self) -> Rules:
+        settings = self.settings
+        every_tick = self._metrics.waiting or self._rivals_named
+        return Rules(
+            settings.horizon_ms, settings.future_ms, settings.lateness_ms, self._quiet_days, every_tick,
+            self._day_ms + DAY_MS,
+        )  # fmt: skip
+
+    def _state(self) -> State:
+        registry, ids = self._registry, self._ids
+        order = registry.in_order()
+        return State(
+            registry.series.rows, registry.sources.rows, registry.accounts.rows, registry.windows, order,
+            registry.spans, ids.hashes, ids.hours, ids.used, self._waiting.whole, self._closed.whole, self._sizes,
+        )  # fmt: skip
 
     def _make_room(self, more: int) -> None:
         self._waiting.size, self._closed.size = int(self._sizes[WAITING]), int(self._sizes[USED])
@@ -158,28 +186,12 @@ class Pipeline:
             happening = Happening(fact.at, fact.kind, fact.what, fact.source or "", fact.campaign or "")
         self._life.happen(fact.account, happening, CAUSE_HORIZON_MS)
 
-    def _tick(self, at_ms: int, outcome: Outcome) -> None:
-        if at_ms <= self.tick_ms:
-            return
-        if at_ms // judge.DAY_MS > self.tick_ms // judge.DAY_MS:
-            self._snapshots.forget(at_ms)
-        self.tick_ms = at_ms
-        registry = self._registry
-        series, sources, accounts = registry.series.rows, registry.sources.rows, registry.accounts.rows
-        judge.watermarks(sources, at_ms, self.settings.lateness_ms)
-        self._make_room(0)
-        self._closed.reserve(self._closed.size + self._waiting.size)
-        close(self._waiting.whole, self._closed.whole, self._sizes, series, sources, registry.windows)
-        if len(series) > len(self._found):
-            self._found, self._why = np.empty((2, 2 * len(series)), np.int64)
-        order, day, quiet_days = registry.in_order(), registry.windows[-1], self._quiet_days
-        count = judge.judge(
-            series, sources, accounts, order, registry.spans, day, quiet_days, at_ms, self._found, self._why
-        )
+    def _attend(self, count: int, outcome: Outcome) -> None:
+        """What the last tick found, and what is judged in Python."""
         for i in range(count):
-            outcome.changes += self._attention.attend(int(self._found[i]), int(self._why[i]), at_ms)
-        outcome.changes += self._metrics.tick(at_ms, self._life)
-        outcome.changes += self._rivals.tick(at_ms, self._life)
+            outcome.changes += self._attention.attend(int(self._found[i]), int(self._why[i]), self.tick_ms)
+        outcome.changes += self._metrics.tick(self.tick_ms, self._life)
+        outcome.changes += self._rivals.tick(self.tick_ms, self._life)
 
     def _account_for(self, batch: Batch, taken: Any, outcome: Outcome) -> None:
         for verdict, count in enumerate(np.bincount(taken, minlength=len(Taken)).tolist()):
@@ -246,6 +258,7 @@ class Pipeline:
         registry.index()
         pipeline._sizes = arrays["sizes"]
         pipeline.tick_ms, pipeline.counts = plain["tick_ms"], plain["counts"]
+        pipeline._day_ms = pipeline.tick_ms // DAY_MS * DAY_MS
         pipeline._fence = Fence(plain["fence"])
         pipeline._snapshots = Snapshots.of_state(plain["snapshots"])
         pipeline._metrics = Metrics.of_state(settings, plain["metrics"])
