@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from river.base import SupervisedAnomalyDetector
 
+from detectors import deficit
+
 Row = NDArray[np.float64]
 
 GRID = (1.35, 1.6, 2.0, 3.0)
@@ -30,10 +32,10 @@ SPREAD_PRIOR_WEIGHT = 5.0
 CLIP_SD = 3.0
 
 # The columns of a basket row: what is learned, what waits to be learned, the recovery, then five per ratio.
-COUNT, MEAN, SQUARES, HOLD_K, HOLD_TOTAL, HOLD_SQUARES, RECOVERY = range(7)
+COUNT, MEAN, SQUARES, HOLD_K, HOLD_TOTAL, HOLD_SQUARES, AT_MS, RECOVERY = range(8)
 EVIDENCE, CUSUM, ONSET, SINCE_K, SINCE_TOTAL = range(5)
 PER_RATIO = 5
-FIRST = 7
+FIRST = 8
 COLUMNS = FIRST + PER_RATIO * GRID_SIZE
 
 
@@ -58,12 +60,14 @@ def step(row: Row, k: float, total: float, from_ms: float) -> bool:
     """Judge ``k`` baskets; true when a verdict was possible (enough baskets learned)."""
     if k <= 0.0 or row[COUNT] < MIN_BASKETS:
         return False
+    fade = (from_ms - row[AT_MS]) / deficit.FADE_MS if row[AT_MS] > 0.0 else 0.0
+    row[AT_MS] = from_ms
     for g in range(GRID_SIZE):
         _advance(
             row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO],
             k,
             total,
-            log_ratio(row, k, total, GRID_ARRAY[g]),
+            log_ratio(row, k, total, GRID_ARRAY[g]) - fade,
             from_ms,
         )
     return True

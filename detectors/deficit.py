@@ -24,27 +24,38 @@ from detectors import level
 
 Row = NDArray[np.float64]
 
+DAY_MS = 86_400_000.0
 GRID = (1.4, 1.7, 2.2, 3.0, 5.0, 100.0)
 GRID_ARRAY = np.array(GRID)
 STEP_MU = 0.25
 DRIFT_VARIANCE = 0.004
 """Variance of the slow, honest wandering of a conversion rate (sd 6 %)."""
-HORIZON_CONVERSIONS = 60.0
-"""Conversions a decision typically rests on; over them an error of the level adds up."""
+YOUNG_VARIANCE = 0.012
+"""What a level that rests on one day does not know of other days; it falls as days are added."""
+FADE_MS = 4 * DAY_MS
+"""Evidence fades so slowly: what creeps in over weeks is the new normal, not an incident."""
+DECISION_NATS = 12.0
+"""Evidence that a decision typically takes."""
+HORIZON = DECISION_NATS / (1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY)
+"""Expected conversions that a decision for each ratio rests on; over them an error of the level adds up."""
+TYPICAL_HORIZON = 40.0
 
 # The columns of a deficit row: waiting step, then five per ratio of the grid, then the recovery.
-WAIT_N, WAIT_MU, RECOVERY = 0, 1, 2
+WAIT_N, WAIT_MU, WAIT_MS, RECOVERY = range(4)
 EVIDENCE, CUSUM, ONSET, SINCE_N, SINCE_MU = range(5)
 PER_RATIO = 5
-FIRST = 3
+FIRST = 4
 COLUMNS = FIRST + PER_RATIO * len(GRID)
 GRID_SIZE = len(GRID)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def widened(phi: float, certainty: float) -> float:
-    """``phi`` with the level's own uncertainty inside: ``certainty`` is the conversions the level rests on."""
-    return phi + HORIZON_CONVERSIONS * (DRIFT_VARIANCE + 1.0 / certainty)
+def doubt(certainty: float, days: float) -> float:
+    """Relative variance of a level that rests on ``certainty`` conversions of ``days``.
+
+    Over a stretch with ``m`` conversions expected it adds ``m * doubt`` to their variance over mean.
+    """
+    return DRIFT_VARIANCE + YOUNG_VARIANCE / max(days, 0.5) + 1.0 / max(certainty, 1.0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -57,10 +68,11 @@ def log_ratio(n: float, mu: float, phi: float, r: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def step(row: Row, n: float, mu: float, phi: float, from_ms: float) -> bool:
-    """Add ``n`` seen and ``mu`` expected; true when that completed a step. ``from_ms`` is where the step began."""
+def step(row: Row, n: float, mu: float, phi: float, doubted: float, from_ms: float, dt_ms: float) -> bool:
+    """Add ``n`` seen and ``mu`` expected of ``dt_ms`` from ``from_ms`` on; true when that completed a step."""
     row[WAIT_N] += n
     row[WAIT_MU] += mu
+    row[WAIT_MS] += dt_ms
     if row[WAIT_MU] < STEP_MU:
         return False
     for g in range(GRID_SIZE):
@@ -68,18 +80,20 @@ def step(row: Row, n: float, mu: float, phi: float, from_ms: float) -> bool:
             row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO],
             row[WAIT_N],
             row[WAIT_MU],
-            phi,
+            phi + HORIZON[g] * doubted,
             GRID_ARRAY[g],
             from_ms,
+            row[WAIT_MS] / FADE_MS,
         )
     row[WAIT_N] = 0.0
     row[WAIT_MU] = 0.0
+    row[WAIT_MS] = 0.0
     return True
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _advance(cell: Row, n: float, mu: float, phi: float, r: float, from_ms: float) -> None:
-    change = log_ratio(n, mu, phi, r)
+def _advance(cell: Row, n: float, mu: float, phi: float, r: float, from_ms: float, fade: float) -> None:
+    change = log_ratio(n, mu, phi, r) - fade
     cell[EVIDENCE] = min((1.0 / GRID_SIZE + cell[EVIDENCE]) * math.exp(change), 1e300)
     if cell[CUSUM] + change <= 0.0:
         cell[CUSUM] = 0.0
@@ -150,7 +164,7 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         """Judge the step, then learn it unless it is under suspicion."""
         exposure, mu = self._expect(self._level, x)
         if mu > 0.0:
-            step(self._row, float(y), mu, self._phi(), self._at_ms)
+            step(self._row, float(y), mu, *self._spread(), self._at_ms, float(x["dt_ms"]))
         self._at_ms += float(x["dt_ms"])
         level.note(self._level, float(y), exposure, mu)
         if math.log10(1.0 + evidence(self._row)) < self.suspect:
@@ -161,12 +175,12 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         row = self._row.copy()
         _, mu = self._expect(self._level.copy(), x)
         if mu > 0.0:
-            step(row, float(y), mu, self._phi(), self._at_ms)
+            step(row, float(y), mu, *self._spread(), self._at_ms, float(x["dt_ms"]))
         return math.log10(1.0 + evidence(row))
 
     def _expect(self, row: Row, x: dict[str, Any]) -> tuple[float, float]:
         exposure = level.arrive(row, float(x["cost"]), float(x["dt_ms"]), np.array([1.0, 0.0, 0.0, 0.0]))
         return exposure, exposure * level.rate(row, 0.0)
 
-    def _phi(self) -> float:
-        return float(widened(level.dispersion(self._level), self._level[level.A]))
+    def _spread(self) -> tuple[float, float]:
+        return float(level.dispersion(self._level)), float(doubt(self._level[level.A], self._at_ms / DAY_MS))

@@ -13,16 +13,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.cohort import delay_bin
 from streams.ids import HOUR_MS, seen
 from streams.panes import (
     BASKETS,
-    BY_LAG,
     CLICKS,
     CONVERSIONS,
     COST,
     IMPRESSIONS,
+    KNOWN,
     LOG_BASKETS,
     MEASURES,
+    NONE,
     PANE_MS,
     VALUE,
     WAITING,
@@ -124,7 +126,7 @@ def _sum(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
         sums[CONVERSIONS] = count
         sums[VALUE] = value
         if facts.lag_ms[i] >= 0:
-            sums[BY_LAG + _stage(facts.lag_ms[i])] = count
+            sums[KNOWN] = count
         if value > 0 and count > 0:
             sums[BASKETS] = count
             sums[LOG_BASKETS] = np.int64(np.rint(np.log(value / count) * count))
@@ -182,7 +184,10 @@ def take(
         waiting[row].series = leaf
         waiting[row].minute = minute
         _sum(waiting[row].sums, facts, i, primary)
+        waiting[row].clicked_hour = NONE
         for m in range(MEASURES):
             series[leaf].total[m] += waiting[row].sums[m]
         if kind == CONVERSION and facts.lag_ms[i] >= 0 and primary:
+            waiting[row].clicked_hour = (at_ms - facts.lag_ms[i]) // HOUR_MS
             accounts[places.account[key]].lags[_stage(facts.lag_ms[i])] += 1
+            accounts[places.account[key]].delays[delay_bin(facts.lag_ms[i])] += 1.0

@@ -7,18 +7,25 @@ from dataclasses import replace
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
-from detectors import basket, deficit, level, outage
-from streams import judge
-from streams.history import History
+from detectors import basket, cohort, deficit, level, outage
+from streams import naming, weigh
+from streams.history import HOUR_MS, History
+from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
 from streams.panes import COST
 from streams.placing import place_baskets, place_count
-from streams.series import MODE_CPA, MODE_OUTAGE, MODE_ROAS, Registry
+from streams.series import Registry
 from streams.verdict import DAY, Verdicts
 
 LONGEST_MS = 7 * 86_400_000
 """After so long a new level is believed to be the normal one."""
 RELEARN = 0.05
 QUIET_STATUS = ("learning", "paused", "ended")
+SURE_NATS = 1.0
+"""Log odds from which an open alert is given its other name."""
+RENAMED = {
+    Name.CPA_SPIKE: "Older clicks still convert: this is a CPA spike and no tracking outage. A new alert says so.",
+    Name.TRACKING_OUTAGE: "Conversions of older clicks are lost too: this is a tracking outage. A new alert says so.",
+}
 BACK = "Back to normal: no action needed."
 NO_SPEND = "Nothing was spent here for 24 hours: closed without a verdict."
 NEW_LEVEL = "Has lasted a week: taken as the new normal level from now on."
@@ -40,32 +47,36 @@ class Attention:
     def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         """Every change that the row ``s`` gives rise to at this tick."""
         changes: list[AlertChange] = []
-        if reason & judge.CALM_COUNT:
+        if reason & weigh.CALM_COUNT:
             changes += self._end_count(s, tick_ms, BACK)
-        if reason & judge.CALM_BASKET:
+        if reason & weigh.CALM_BASKET:
             changes += self._end_baskets(s, tick_ms, BACK)
-        if reason & judge.REVIEW:
-            changes += self._review(s, tick_ms)
-        if reason & (judge.CPA | judge.OUTAGE) and self._still_suspect(s):
+        if reason & weigh.REVIEW:
+            changes += self._review(s, tick_ms) + self._rename(s, tick_ms)
+        if reason & (weigh.CPA | weigh.OUTAGE | weigh.COHORT) and self._still_suspect(s):
             changes += self._open_count(s, reason, tick_ms)
-        if reason & judge.ROAS and basket.evidence(self._registry.series["basket"][s]) > 0.0:
+        if reason & weigh.ROAS and basket.evidence(self._registry.series["basket"][s]) > 0.0:
             changes += self._open_baskets(s, tick_ms)
         return changes
 
     def _still_suspect(self, s: int) -> bool:
         """Whether another alert of this very tick has not already accounted for what was found."""
         series = self._registry.series
-        return bool(deficit.evidence(series["deficit"][s]) > 0.0 or series["timer"][s, outage.WAITED] > 0.0)
+        return bool(
+            deficit.evidence(series["deficit"][s]) > 0.0
+            or series["timer"][s, outage.WAITED] > 0.0
+            or series["cohort"][s, cohort.EVIDENCE] > 0.0
+        )
 
     def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.onset_ms(s, reason)
-        in_alert = bool(self._registry.series["mode"][s] & judge.BLIND)
-        t = s if in_alert else place_count(self._history, s, onset_ms, judge.BLIND)
-        name = self._verdicts.name(t, onset_ms)
+        in_alert = bool(self._registry.series["mode"][s] & BLIND)
+        t = s if in_alert else place_count(self._history, s, onset_ms, BLIND)
+        name = naming.name(self._history, t, onset_ms)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
         evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
         known = self._life.is_open(name, signal.scope) or name in self._replaced
-        if known or (not in_alert and self._known_above(t, judge.BLIND)):
+        if known or (not in_alert and self._known_above(t, BLIND)):
             self._reset(s)
             return []
         change = self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal))
@@ -116,6 +127,26 @@ class Attention:
             changes += [] if change is None else [change]
         return changes
 
+    def _rename(self, s: int, tick_ms: int) -> list[AlertChange]:
+        """What was called an outage and turns out to be dear clicks, or the reverse, is said by its right name."""
+        mode, scope = self._registry.series["mode"], self._registry.scope(s)
+        said = Name.TRACKING_OUTAGE if mode[s] & MODE_OUTAGE else Name.CPA_SPIKE
+        started_ms = self._life.started_ms(said, scope)
+        if not mode[s] & BLIND or mode[s] & BLIND == BLIND or mode[s] & MODE_RENAMED or started_ms is None:
+            return []
+        odds = naming.dear_odds(self._history, s, started_ms)
+        if (odds if said is Name.TRACKING_OUTAGE else -odds) < SURE_NATS:
+            return []
+        name = Name.CPA_SPIKE if said is Name.TRACKING_OUTAGE else Name.TRACKING_OUTAGE
+        if name in self._replaced:
+            return []
+        signal = self._verdicts.count_signal(name, s, tick_ms, started_ms)
+        mode[s] = (mode[s] & ~BLIND) | MODE_RENAMED | (MODE_CPA if name is Name.CPA_SPIKE else MODE_OUTAGE)
+        return [
+            self._life.resolve(self._figures(said, s, tick_ms), RENAMED[name]),
+            self._life.open(signal, self._muted(signal)),
+        ]
+
     def _spent(self, s: int, opened_ms: int, tick_ms: int) -> str | None:
         if tick_ms - opened_ms >= LONGEST_MS:
             self._registry.series["learned"][s, level.A] *= RELEARN
@@ -130,7 +161,7 @@ class Attention:
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
         """The open alert's figures as they stand, over the last three hours or since it began."""
         started_ms = self._life.started_ms(name, self._registry.scope(s))
-        from_ms = max(started_ms or 0, tick_ms - 3 * judge.HOUR_MS)
+        from_ms = max(started_ms or 0, tick_ms - 3 * HOUR_MS)
         if name is Name.ROAS_DROP:
             return self._verdicts.basket_signal(s, tick_ms, from_ms)
         return self._verdicts.count_signal(name, s, tick_ms, from_ms)
@@ -140,7 +171,7 @@ class Attention:
         for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE):
             if self._life.is_open(name, self._registry.scope(s)):
                 changes.append(self._life.resolve(self._figures(name, s, tick_ms), why))
-        self._registry.series["mode"][s] &= ~judge.BLIND
+        self._registry.series["mode"][s] &= ~(BLIND | MODE_RENAMED)
         self._clear_around(s, s)
         self._reset(s)
         return changes
@@ -159,7 +190,7 @@ class Attention:
     def _clear_around(self, t: int, s: int) -> None:
         """Evidence that this incident explains is spent; what it brought is not learned."""
         for row in (*self._history.above(t), *self._history.below(t), *(() if s == t else (s,))):
-            if not self._registry.series["mode"][row] & judge.BLIND:
+            if not self._registry.series["mode"][row] & BLIND:
                 self._reset(row)
         level.drop(self._registry.series["learned"][t])
 
@@ -167,5 +198,7 @@ class Attention:
         series = self._registry.series
         deficit.reset(series["deficit"][row])
         series["timer"][row] = 0.0
+        series["cohort"][row] = 0.0
+        series["since_hour"][row] = self._history.end_ms(row) // HOUR_MS + 1
         series["hot"][row] = 0
         level.drop(series["learned"][row])

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.series import ACCOUNT, HISTORY, HOURS, LEAF, Registry
+from detectors import deficit, outage
+from streams.hours import BASKETS, BASKETS_OFF, COLUMNS, EXPECTED, HOUR_MS, HOURS, SEEN, SOLD, SPENT
+from streams.series import ACCOUNT, LEAF, Registry
 
-HOUR_MS = 3_600_000
+_SUMMED = [SEEN, EXPECTED, SPENT, SOLD, BASKETS, BASKETS_OFF]
+__all__ = ["HOUR_MS", "History", "Shortfall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,40 @@ class History:
             up = int(parent[up])
         return rows
 
+    def phi(self, s: int, expected: float) -> float:
+        """Variance over mean of a count with ``expected`` due, the doubt about the level inside."""
+        series = self.registry.series
+        return float(series["phi"][s] + expected * series["doubt"][s])
+
     def hour(self, s: int, hour: int) -> NDArray[np.float64]:
         """The history's columns of one hour since the epoch; zeros where it is not kept."""
         series = self.registry.series
         newest = int(series["history_hour"][s])
         if newest < 0 or hour > newest or hour <= newest - HOURS:
-            return np.zeros(HISTORY)
+            return np.zeros(COLUMNS)
         return np.asarray(series["history"][s, hour % HOURS])
+
+    def run(self, s: int, onset_ms: int) -> tuple[float, float, int]:
+        """Seen, expected and since when (ms), to the minute: of what the tests of ``s`` themselves hold to be struck.
+
+        The hourly history from ``onset_ms`` on where they hold nothing.
+        """
+        timer, row = self.registry.series["timer"][s], self.registry.series["deficit"][s]
+        cell = row[deficit.FIRST + deficit.best(row) * deficit.PER_RATIO :]
+        if timer[outage.WAITED] > cell[deficit.CUSUM]:
+            return 0.0, float(timer[outage.SINCE_MU]), int(timer[outage.SINCE_MS])
+        if cell[deficit.CUSUM] > 0.0:
+            return float(cell[deficit.SINCE_N]), float(cell[deficit.SINCE_MU]), int(cell[deficit.ONSET])
+        lost = self.since(s, onset_ms)
+        return lost.seen, lost.expected, onset_ms
 
     def since(self, s: int, onset_ms: int) -> Shortfall:
         """Sums from the hour of the onset on."""
         last = self.end_ms(s) - 1
         first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
-        sums = np.zeros(HISTORY)
+        sums = np.zeros(COLUMNS)
         for hour in range(first_hour, last // HOUR_MS + 1):
             sums += self.hour(s, hour)
         hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
-        seen, expected, cost, value, baskets, off = sums[[0, 1, 2, 3, 8, 9]].tolist()
+        seen, expected, cost, value, baskets, off = sums[_SUMMED].tolist()
         return Shortfall(seen, expected, cost, value, baskets, off, hours)

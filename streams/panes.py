@@ -21,19 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.columns import Spec
+from streams.hours import CLICKED, add_up
+from streams.modes import BLIND
 
 Ints = NDArray[np.int64]
 
 PANE_MS = 60_000
 WINDOWS_MIN = np.array([60, 360, 1440], np.int64)
-COST, IMPRESSIONS, CLICKS, CONVERSIONS, VALUE, BASKETS, LOG_BASKETS, BY_LAG = range(8)
-MEASURES = BY_LAG + 4
-"""The last four are conversions whose click is known, by lag stage."""
+COST, IMPRESSIONS, CLICKS, CONVERSIONS, VALUE, BASKETS, LOG_BASKETS, KNOWN = range(8)
+MEASURES = 8
+"""The last are conversions that say when their click was."""
 NONE = -1
 WAITING, FREE, USED = range(3)
 """How many panes wait, which closed row heads the list of free ones, and how many closed rows were ever used."""
 
 PANE: Spec = {"series": (np.int64, (), 0), "minute": (np.int64, (), 0), "sums": (np.int64, (MEASURES,), 0)}
+WAITING_PANE: Spec = {**PANE, "clicked_hour": (np.int64, (), NONE)}
 CLOSED_PANE: Spec = {**PANE, "following": (np.int64, (), NONE), "before": (np.int64, (), NONE)}
 Rows = NDArray[Any]
 """A structured array: panes as above, series and sources as the registry lays them out."""
@@ -51,12 +54,15 @@ def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows,
         if (waiting[i].minute + 1) * PANE_MS > sources[source].watermark_ms:
             waiting[left].series = s
             waiting[left].minute = waiting[i].minute
+            waiting[left].clicked_hour = waiting[i].clicked_hour
             for m in range(MEASURES):
                 waiting[left].sums[m] = waiting[i].sums[m]
             left += 1
             continue
         for m in range(MEASURES):
             series[s].step[m] += waiting[i].sums[m]
+        if waiting[i].clicked_hour != NONE:
+            add_up(series, s, waiting[i].clicked_hour, CLICKED, waiting[i].sums[KNOWN], BLIND)
         _keep(waiting[i], closed, sizes, series, sources, windows, sources[source].watermark_ms // PANE_MS)
     sizes[WAITING] = left
 

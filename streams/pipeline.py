@@ -19,10 +19,10 @@ from streams.attend import Attention
 from streams.columns import Columns
 from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
-from streams.judge import DAY_MS
+from streams.learn import DAY_MS
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
-from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE, PANE_MS, USED, WAITING
+from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE_MS, USED, WAITING, WAITING_PANE
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.rivals import Rivals
@@ -56,7 +56,7 @@ class Pipeline:
         self._fence = Fence()
         self._snapshots = Snapshots()
         self._metrics = Metrics(settings)
-        self._waiting = Columns(PANE)
+        self._waiting = Columns(WAITING_PANE)
         self._closed = Columns(CLOSED_PANE)
         self._sizes = np.array(
             [0, NONE, 0], np.int64
@@ -172,7 +172,7 @@ class Pipeline:
         minute, difference = replaced
         self._make_room(1)
         pane = self._waiting.whole[self._sizes[WAITING]]
-        pane["series"], pane["minute"], pane["sums"] = leaf, minute, difference
+        pane["series"], pane["minute"], pane["sums"], pane["clicked_hour"] = leaf, minute, difference, NONE
         self._sizes[WAITING] += 1
         self._registry.series["total"][leaf] += difference
         watermark = self._registry.sources["watermark_ms"][self._registry.series["source"][leaf]]

@@ -35,7 +35,8 @@ def place_baskets(history: History, s: int, onset_ms: int, modes: int) -> int:
 
 
 def _counts(history: History, leaf: int, onset_ms: int) -> Told:
-    lost, phi = history.since(leaf, onset_ms), float(history.registry.series["phi"][leaf])
+    lost = history.since(leaf, onset_ms)
+    phi = history.phi(leaf, lost.expected)
     return lost.seen / phi, lost.expected / phi
 
 

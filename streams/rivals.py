@@ -16,8 +16,9 @@ from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
 from detectors.account_anomaly import AccountAnomaly
+from streams.hours import HOURS
 from streams.panes import CLICKS, CONVERSIONS, COST, IMPRESSIONS
-from streams.series import HOURS, LEAF, Registry
+from streams.series import LEAF, Registry
 from streams.settings import DetectionSettings, NamedModel
 
 if TYPE_CHECKING:

@@ -7,17 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, deficit, level, outage
+from detectors import basket, cohort, deficit, level, outage
 from events.batch import Key
+from streams import hours
 from streams.columns import Columns, Spec
 from streams.panes import MEASURES, NONE, WINDOWS_MIN
 
 LEAF, SOURCE, ACCOUNT = range(3)
-HOURS = 48
-HISTORY = 10
-"""Hourly history per series: conversions, expected conversions, cost, value, conversions by lag stage (4), baskets
-and how far their log values lie from the usual, summed."""
-MODE_CPA, MODE_OUTAGE, MODE_ROAS = 1, 2, 4
 
 
 class Scope(NamedTuple):
@@ -39,6 +35,8 @@ SERIES: Spec = {
     "latest": (np.int64, (), NONE),
     "learned": (np.float64, (level.COLUMNS,), 0.0),
     "deficit": (np.float64, (deficit.COLUMNS,), 0.0),
+    "cohort": (np.float64, (cohort.COLUMNS,), 0.0),
+    "since_hour": (np.int64, (), 0),
     "timer": (np.float64, (outage.COLUMNS,), 0.0),
     "basket": (np.float64, (basket.COLUMNS,), 0.0),
     "mode": (np.int64, (), 0),
@@ -48,10 +46,12 @@ SERIES: Spec = {
     "recovered": (np.float64, (), 0.0),
     "pooled": (np.float64, (), 0.0),
     "phi": (np.float64, (), 1.5),
+    "doubt": (np.float64, (), 0.02),
     "certainty": (np.float64, (), 0.0),
     "steps_a_day": (np.float64, (), 0.0),
+    "weight": (np.float64, (), 1.0),
     "rate_a_day": (np.float64, (), 0.0),
-    "history": (np.float64, (HOURS, HISTORY), 0.0),
+    "history": (np.float64, (hours.HOURS, hours.COLUMNS), 0.0),
     "history_hour": (np.int64, (), NONE),
     "usual": (np.float64, (3,), 0.0),
     "exposure": (np.float64, (), 0.0),
@@ -70,6 +70,8 @@ SOURCES: Spec = {
     "first_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
+    "arrived": (np.float64, (), 0.0),
+    "known": (np.float64, (), 0.0),
     "head": (np.int64, (), NONE),
     "tail": (np.int64, (), NONE),
     "first": (np.int64, (len(WINDOWS_MIN),), NONE),
@@ -79,8 +81,10 @@ ACCOUNTS: Spec = {
     "season_n": (np.float64, (24,), 0.0),
     "season_mu": (np.float64, (24,), 0.0),
     "lags": (np.int64, (4,), 0),
+    "delays": (np.float64, (cohort.DELAYS,), 0.0),
     "lag": (np.float64, (4,), 0.0),
     "watermark_ms": (np.int64, (), NONE),
+    "first_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
     "judged_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),

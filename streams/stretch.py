@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from events.batch import Ints, Kind
 from streams.arrival import Bounds, Facts, Places, take
-from streams.judge import judge, watermarks
+from streams.judge import judge
 from streams.panes import close
+from streams.progress import watermarks
 
 Rows = NDArray[Any]
 TICK = int(Kind.TICK)

@@ -38,8 +38,8 @@ def test_compiled_steps_equal_interpreted_ones_bit_by_bit(steps: list[tuple[int,
     """What the compiler made of the specification is the specification."""
     compiled, interpreted = np.zeros(deficit.COLUMNS), np.zeros(deficit.COLUMNS)
     for n, mu in steps:
-        deficit.step(compiled, float(n), mu, phi, 5.0)
-        deficit.step.py_func(interpreted, float(n), mu, phi, 5.0)
+        deficit.step(compiled, float(n), mu, phi, 0.01, 5.0, 60_000.0)
+        deficit.step.py_func(interpreted, float(n), mu, phi, 0.01, 5.0, 60_000.0)
     assert compiled.tobytes() == interpreted.tobytes()
 
 
@@ -67,7 +67,7 @@ def test_a_false_alarm_comes_no_sooner_than_promised() -> None:
     for _ in range(150):
         row, steps = np.zeros(deficit.COLUMNS), 0
         while deficit.evidence(row) < gamma and steps < 4000:
-            deficit.step(row, float(rng.poisson(mu)), mu, 1.0, 0.0)
+            deficit.step(row, float(rng.poisson(mu)), mu, 1.0, 0.0, 0.0, 0.0)
             steps += 1
         runs.append(steps)
     assert np.mean(runs) >= gamma
@@ -88,9 +88,9 @@ def test_a_doubled_cpa_is_found_near_the_limit() -> None:
     for _ in range(200):
         row, minutes = np.zeros(deficit.COLUMNS), 0
         for _ in range(2000):
-            deficit.step(row, float(rng.poisson(rate / 60)), rate / 60, 1.0, 0.0)
+            deficit.step(row, float(rng.poisson(rate / 60)), rate / 60, 1.0, 0.0, 0.0, 0.0)
         while deficit.evidence(row) < gamma:
-            deficit.step(row, float(rng.poisson(after / 60)), rate / 60, 1.0, 0.0)
+            deficit.step(row, float(rng.poisson(after / 60)), rate / 60, 1.0, 0.0, 0.0, 0.0)
             minutes += 1
         delays.append(minutes / 60)
     assert np.mean(delays) <= 1.4 * limit_h
@@ -100,7 +100,7 @@ def test_the_onset_is_where_the_shortfall_began() -> None:
     """A hundred healthy hours, then nothing: the onset is the first empty hour or the one before."""
     row = np.zeros(deficit.COLUMNS)
     for hour in range(110):
-        deficit.step(row, 0.0 if hour >= 100 else 10.0, 10.0, 1.0, float(hour))
+        deficit.step(row, 0.0 if hour >= 100 else 10.0, 10.0, 1.0, 0.0, float(hour), 0.0)
     cell = deficit.FIRST + deficit.best(row) * deficit.PER_RATIO
     assert 99 <= row[cell + deficit.ONSET] <= 100
 

@@ -1,0 +1,151 @@
+"""What a step should have brought: exposure, level and season give each campaign its expectation.
+
+Sources and accounts expect the sum of what their campaigns expect, so that spend moving between a dear and a cheap
+campaign surprises nobody.  A campaign that is in an incident counts in no wider scope.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import basket, level
+from streams import hours
+from streams.hours import HOUR_MS, HOURS, add_up, turn
+from streams.modes import BLIND, MODE_ROAS
+from streams.panes import BASKETS, CONVERSIONS, COST, KNOWN, LOG_BASKETS, VALUE
+from streams.series import LEAF
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Rows = NDArray[Any]
+
+WARM_MS = 86_400_000
+"""A source is judged once it has been seen for so long."""
+SEASON_PRIOR = 20.0
+KNOWN_PRIOR = 5.0
+KNOWN_LEAST = 0.2
+"""Share of conversions that must say when their click was for a source's cohorts to be judged."""
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
+    """Spend of the step, delayed as conversions are, for every campaign and summed for the wider scopes."""
+    for s in mine:
+        series[s].exposure = 0.0
+        series[s].count = 0.0
+        series[s].expected = 0.0
+        series[s].baskets = 0.0
+        series[s].basket_off = 0.0
+    for s in mine:
+        if series[s].level != LEAF or sources[series[s].source].dt_ms <= 0.0:
+            continue
+        cost = series[s].step[COST] / 1e6
+        if cost == 0.0 and series[s].learned[level.WEIGHT_1] == 0.0:
+            continue
+        x = level.arrive(series[s].learned, cost, sources[series[s].source].dt_ms, accounts[series[s].account].lag)
+        series[s].exposure = x
+        series[series[s].parent].exposure += x
+        series[series[series[s].parent].parent].exposure += x
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def season(accounts: Rows, a: int, at_ms: int) -> float:
+    hour = at_ms // HOUR_MS % 24
+    return float((accounts[a].season_n[hour] + SEASON_PRIOR) / (accounts[a].season_mu[hour] + SEASON_PRIOR))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
+    """What each campaign should have brought, what it brought, and both summed upwards where they may be judged."""
+    for s in mine:
+        c = series[s].source
+        if series[s].level != LEAF or sources[c].dt_ms <= 0.0:
+            continue
+        end = sources[c].watermark_ms
+        factor = season(accounts, series[s].account, end - 1)
+        x = _exposure(series, s) * factor
+        n = series[s].step[CONVERSIONS] / 1e6
+        rate = level.rate(series[s].learned, series[s].pooled) if end - sources[c].first_ms >= WARM_MS else 0.0
+        mu = x * rate
+        if rate > 0.0:
+            series[s].count = n
+            series[s].expected = mu
+        if series[s].mode & BLIND == 0:
+            level.note(series[s].learned, n, x, mu)
+            if rate > 0.0:
+                _sum_up(series, s, n, mu)
+        _remember(series, s, end, n, mu, rate > 0.0)
+        known = _known(sources, c, n, series[s].step[KNOWN] / 1e6)
+        due = series[s].step[COST] / 1e6 * factor * rate * known
+        add_up(series, s, (end - 1) // HOUR_MS, hours.DUE, due, BLIND)
+        _expect_baskets(series, s, (end - 1) // HOUR_MS % HOURS)
+        series[s].step[:] = 0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _known(sources: Rows, c: int, n: float, known: float) -> float:
+    """Share of the source's conversions that say when their click was; 0.0 while too few do."""
+    sources[c].arrived += n
+    sources[c].known += known
+    share = sources[c].known / (sources[c].arrived + KNOWN_PRIOR)
+    return float(share) if share >= KNOWN_LEAST else 0.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _exposure(series: Rows, s: int) -> float:
+    """A campaign's own exposure; conversions that name no campaign are held against their source's or account's."""
+    own = series[s].exposure
+    if own > 0.0 or series[s].unassigned == 0:
+        return float(own)
+    up = series[s].parent
+    return float(series[up].exposure if series[up].exposure > 0.0 else series[series[up].parent].exposure)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sum_up(series: Rows, s: int, n: float, mu: float) -> None:
+    up = series[s].parent
+    while up != -1:
+        series[up].count += n
+        series[up].expected += mu
+        up = -1 if series[up].mode & BLIND else series[up].parent
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _expect_baskets(series: Rows, s: int, slot: int) -> None:
+    k = series[s].step[BASKETS] / 1e6
+    if k <= 0.0:
+        return
+    total = series[s].step[LOG_BASKETS] / 1e6
+    series[s].baskets = k
+    series[s].basket_off = total
+    row = series[s].basket
+    if row[basket.COUNT] < basket.MIN_BASKETS:
+        return
+    series[s].history[slot, hours.BASKETS] += k
+    series[s].history[slot, hours.BASKETS_OFF] += total - k * row[basket.MEAN]
+    at = s
+    while series[at].parent != -1 and series[at].mode & MODE_ROAS == 0:
+        at = series[at].parent
+        series[at].baskets += k
+        series[at].basket_off += total - k * row[basket.MEAN]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _remember(series: Rows, s: int, end: int, n: float, mu: float, known: bool) -> None:
+    """Hourly history for the charts: of the campaign and of what it belongs to."""
+    hour = (end - 1) // HOUR_MS
+    at = s
+    while at != -1:
+        turn(series, at, hour)
+        slot = hour % HOURS
+        if at == s or known:
+            series[at].history[slot, hours.SEEN] += n
+            series[at].history[slot, hours.KNOWN] += series[s].step[KNOWN] / 1e6
+        series[at].history[slot, hours.EXPECTED] += mu
+        series[at].history[slot, hours.SPENT] += series[s].step[COST]
+        series[at].history[slot, hours.SOLD] += series[s].step[VALUE]
+        at = series[at].parent

@@ -1,0 +1,154 @@
+"""Learning at the turn of an hour: what is free of suspicion, and what the tests need to know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import cohort, deficit, level
+from streams.expect import season
+from streams.hours import HOUR_MS, HOURS
+from streams.modes import BLIND, MODE_ROAS
+from streams.panes import CONVERSIONS
+from streams.progress import end, hour_turned, learned_until, modes_above
+from streams.series import LEAF, SOURCE
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Rows = NDArray[Any]
+
+DAY_MS = 86_400_000
+DAY_KEEP = 0.98
+"""Share of the seasons, delays and their like that a day leaves."""
+LAG_PRIOR = 20.0
+USUAL_KEEP = 1.0 - 1.0 / 168.0
+TESTS = 4.0
+"""Tests run on every series: count, cohorts, silence, baskets; they share the account's allowance."""
+WEIGHTY_A_DAY = 20.0
+"""Conversions a day at which a series gets half of a full share of the account's allowance: where little comes in,
+little can be seen in time."""
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, day: Ints) -> None:
+    """At the turn of an hour learn what is free of suspicion, and renew what follows from it."""
+    turned = False
+    for s in mine:
+        if hour_turned(series, sources, accounts, s):
+            turned = True
+            _learn_one(series, sources, accounts, s, day[s, CONVERSIONS] / 1e6)
+    if turned:
+        _pool(series, mine)
+        _derive(series, accounts, a, mine)
+        _finish_hour(series, sources, accounts, a, mine)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: float) -> None:
+    row = series[s].learned
+    if series[s].mode & BLIND or modes_above(series, s) & BLIND:
+        level.drop(row)
+    elif not _suspect(series, s):
+        elapsed_ms = end(series, sources, accounts, s) - learned_until(series, sources, accounts, s)
+        if series[s].level == LEAF and row[level.HOUR_MU] > 0.0 and elapsed_ms <= 2 * HOUR_MS:
+            _learn_season(accounts, series[s].account, end(series, sources, accounts, s) - HOUR_MS, row)
+        level.commit(row, elapsed_ms)
+    _learn_usual(series, s, end(series, sources, accounts, s) // HOUR_MS - 1)
+    rate = series[s].rate_a_day
+    series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
+    series[s].steps_a_day = min(1440.0, series[s].rate_a_day / deficit.STEP_MU)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_usual(series: Rows, s: int, hour: int) -> None:
+    """Conversions, cost and value of about the last week outside of alerts, for saying what a basket usually is."""
+    if series[s].mode & MODE_ROAS or hour > series[s].history_hour or hour <= series[s].history_hour - HOURS:
+        return
+    for m in range(3):
+        of_hour = series[s].history[hour % HOURS][0 if m == 0 else m + 1]
+        series[s].usual[m] = series[s].usual[m] * USUAL_KEEP + of_hour
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_season(accounts: Rows, a: int, at_ms: int, row: Floats) -> None:
+    hour = at_ms // HOUR_MS % 24
+    factor = season(accounts, a, at_ms)
+    accounts[a].season_n[hour] += row[level.HOUR_N]
+    accounts[a].season_mu[hour] += row[level.HOUR_MU] / factor
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _suspect(series: Rows, s: int) -> bool:
+    at = s
+    while at != -1:
+        if series[at].hot:
+            return True
+        at = series[at].parent
+    return False
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _pool(series: Rows, mine: Ints) -> None:
+    """Wider scopes know the sum of what their campaigns learned."""
+    for s in mine:
+        if series[s].level != LEAF:
+            series[s].learned[level.A] = 0.0
+            series[s].learned[level.B] = 0.0
+    for s in mine:
+        row = series[s].learned
+        spent = series[s].unassigned == 0 or row[level.WEIGHT_1] > 0.0
+        up = series[s].parent if series[s].level == LEAF else -1
+        while up != -1:
+            series[up].learned[level.A] += row[level.A]
+            series[up].learned[level.B] += row[level.B] if spent else 0.0
+            up = series[up].parent
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    """What tests need to know of the level: the wider one, how certain and how spread it is, how many tests run."""
+    streams = 0.0
+    for s in mine:
+        row = series[s].learned
+        up = series[s].parent
+        series[s].pooled = 0.0 if up == -1 else level.rate(series[up].learned, 0.0)
+        if up != -1 and series[s].pooled == 0.0 and series[up].parent != -1:
+            series[s].pooled = level.rate(series[series[up].parent].learned, 0.0)
+        series[s].certainty = row[level.A] + level.PRIOR_CONVERSIONS
+        days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
+        series[s].phi = level.dispersion(row)
+        series[s].doubt = deficit.doubt(series[s].certainty, days)
+        series[s].weight = max(series[s].rate_a_day, 1.0) / (series[s].rate_a_day + WEIGHTY_A_DAY)
+        if row[level.A] > 0.0:
+            streams += TESTS * series[s].weight
+    accounts[a].streams = max(1.0, streams)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
+        _learn_lag(accounts, a, accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS)
+        accounts[a].learned_ms = accounts[a].watermark_ms
+    for s in mine:
+        c = series[s].source
+        if series[s].level == SOURCE and hour_turned(series, sources, accounts, s):
+            if sources[c].watermark_ms // DAY_MS > sources[c].learned_ms // DAY_MS:
+                sources[c].arrived *= DAY_KEEP
+                sources[c].known *= DAY_KEEP
+            sources[c].learned_ms = sources[c].watermark_ms
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_lag(accounts: Rows, a: int, new_day: bool) -> None:
+    total = LAG_PRIOR + accounts[a].lags.sum()
+    for k in range(4):
+        accounts[a].lag[k] = (accounts[a].lags[k] + (LAG_PRIOR if k == 0 else 0.0)) / total
+    if new_day:
+        for k in range(cohort.DELAYS):
+            accounts[a].delays[k] *= DAY_KEEP
+        for h in range(24):
+            accounts[a].season_n[h] *= DAY_KEEP
+            accounts[a].season_mu[h] *= DAY_KEEP
