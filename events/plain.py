@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from events.batch import Batch, Ints, Key, Keys, Kind
 from events.columns import blank
+from events.compiled import keep_fresh
 from events.ids import SALTED, Salts
 from events.scan import FIELDS, KEY_PARTS, ODD, Out, scan
 from events.words import PADDING, Text, first_bytes, hash_of, unowned, word
@@ -199,3 +200,6 @@ def _key(parts: tuple[bytes, ...]) -> Key | None:
     except UnicodeDecodeError:
         return None
     return Key(account, *(other or None for other in others))
+
+
+keep_fresh()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.batch import Ints, Kind
+from events.compiled import keep_fresh
 from streams.arrival import Bounds, Facts, Places, take
 from streams.judge import judge
 from streams.panes import close
@@ -95,3 +96,6 @@ def _tick(tick_ms: int, rules: Rules, state: State, found: Ints, why: Ints) -> A
     close(state.waiting, state.closed, state.sizes, series, sources, state.windows)
     day = state.windows[-1]
     return judge(series, sources, accounts, state.order, state.spans, day, rules.quiet_days, tick_ms, found, why)
+
+
+keep_fresh()
