@@ -5,8 +5,10 @@ Colour is not the only sign: the expected line is dashed, the observed one has d
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from alerts.change import AlertChange, Point
 from notifiers import moments
@@ -21,14 +23,16 @@ _HOURS = "utchours(datum.value) === 0 ? utcFormat(datum.value, '%a %d %b') : utc
 """Midnight is shown as its day."""
 
 
-def spec(change: AlertChange) -> dict[str, Any]:
-    """The Vega-Lite spec; works for a history that is empty, has one point or gaps."""
+def spec(change: AlertChange, time_zone: str = "UTC") -> dict[str, Any]:
+    """The Vega-Lite spec, with clock times of ``time_zone``; the history may be empty, have one point or gaps."""
     import altair as alt
 
-    points = [point for point in change.history if moments.is_moment(point.at) and _known(point)]
-    layers = [_band(points, change), *_lines(points, change)] if points else [_nothing()]
+    where = moments.zone(time_zone)
+    points = [_finite(point) for point in change.history if moments.is_moment(point.at)]
+    points = [point for point in points if _known(point)]
+    layers = [_band(points, change, where), *_lines(points, change, where)] if points else [_nothing()]
     if points and moments.is_moment(change.started_at):
-        layers += _onset(change, points)
+        layers += _onset(change, points, where)
     chart: Any = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, background="white", padding=8)
     chart = chart.configure(font="Helvetica, Arial, Liberation Sans, sans-serif")
     chart = chart.configure_axis(
@@ -45,18 +49,18 @@ def spec(change: AlertChange) -> dict[str, Any]:
     return dict(chart.configure_view(stroke=None).to_dict())
 
 
-def svg(change: AlertChange) -> str:
+def svg(change: AlertChange, time_zone: str = "UTC") -> str:
     """The chart as SVG."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(spec(change)))
+    return str(vl_convert.vegalite_to_svg(spec(change, time_zone)))
 
 
-def png(change: AlertChange, scale: float = 2.0) -> bytes:
+def png(change: AlertChange, time_zone: str = "UTC", scale: float = 2.0) -> bytes:
     """The chart as PNG; ``scale`` 2 is sharp on a phone."""
     import vl_convert
 
-    return bytes(vl_convert.vegalite_to_png(spec(change), scale=scale))
+    return bytes(vl_convert.vegalite_to_png(spec(change, time_zone), scale=scale))
 
 
 @cache
@@ -71,10 +75,21 @@ def _known(point: Point) -> bool:
     return any(value is not None for value in (point.observed, point.expected, point.low, point.high))
 
 
-def _x() -> Any:
+def _finite(point: Point) -> Point:
+    """What is no number cannot be drawn: it is unknown."""
+    names = ("observed", "expected", "low", "high")
+    odd = [name for name in names if (value := getattr(point, name)) is not None and not math.isfinite(value)]
+    return point.model_copy(update=dict.fromkeys(odd)) if odd else point
+
+
+def _x(points: list[Point], where: ZoneInfo) -> Any:
+    """Clock times; the zone is said, and what the shade means, which has no place in the legend."""
     import altair as alt
 
-    axis = alt.Axis(title="UTC", labelExpr=_HOURS, tickCount=5, labelOverlap=True)
+    zone = moments.moment(points[-1].at).astimezone(where).tzname()
+    has_band = any(point.low is not None and point.high is not None for point in points)
+    title = f"{zone} · shaded: usual range" if has_band else zone
+    axis = alt.Axis(title=title, labelExpr=_HOURS, tickCount=5, labelOverlap=True)
     return alt.X("at:T", axis=axis, scale=alt.Scale(type="utc"))
 
 
@@ -93,21 +108,26 @@ def _of(rows: list[dict[str, Any]]) -> Any:
     return alt.Chart(alt.InlineData(values=rows))
 
 
-def _band(points: list[Point], change: AlertChange) -> Any:
+def _band(points: list[Point], change: AlertChange, where: ZoneInfo) -> Any:
     rows = [
-        {"at": moments.epoch_ms(point.at), "low": point.low, "high": point.high}
+        {"at": moments.wall_ms(point.at, where), "low": point.low, "high": point.high}
         for point in points
         if point.low is not None and point.high is not None
     ]
-    return _of(rows).mark_area(opacity=0.45, color=BAND).encode(x=_x(), y=_y(change, "low"), y2="high:Q")
+    return _of(rows).mark_area(opacity=0.45, color=BAND).encode(x=_x(points, where), y=_y(change, "low"), y2="high:Q")
 
 
-def _lines(points: list[Point], change: AlertChange) -> list[Any]:
+def _lines(points: list[Point], change: AlertChange, where: ZoneInfo) -> list[Any]:
     import altair as alt
 
     names = ("observed", "expected")
     rows = [
-        {"at": moments.epoch_ms(point.at), "series": name, "value": getattr(point, name)}
+        {
+            "at": moments.wall_ms(point.at, where),
+            "when": moments.shown(point.at, where),
+            "series": name,
+            "value": getattr(point, name),
+        }
         for point in points
         for name in names
     ]
@@ -116,22 +136,22 @@ def _lines(points: list[Point], change: AlertChange) -> list[Any]:
     lines = _of(rows).mark_line(strokeWidth=2.5, invalid=_GAPS)
     seen = [row for row in rows if row["series"] == "observed" and row["value"] is not None]
     dots = _of(seen).mark_point(color=RED, size=36, filled=True, opacity=1)
-    tip = [alt.Tooltip("at:T", title="at", format="%a %d %b %H:%M"), alt.Tooltip("value:Q", format=",.2f")]
+    tip = [alt.Tooltip("when:N", title="at"), alt.Tooltip("value:Q", format=",.2f")]
     return [
-        lines.encode(x=_x(), y=_y(change, "value"), color=colour, strokeDash=dashes),
-        dots.encode(x=_x(), y=_y(change, "value"), tooltip=tip),
+        lines.encode(x=_x(points, where), y=_y(change, "value"), color=colour, strokeDash=dashes),
+        dots.encode(x=_x(points, where), y=_y(change, "value"), tooltip=tip),
     ]
 
 
-def _onset(change: AlertChange, points: list[Point]) -> list[Any]:
+def _onset(change: AlertChange, points: list[Point], where: ZoneInfo) -> list[Any]:
     """Where it began; the word stands on the side that has room."""
-    began_ms = moments.epoch_ms(change.started_at)
-    is_late = began_ms > moments.epoch_ms(points[len(points) // 2].at)
+    began_ms = moments.wall_ms(change.started_at, where)
+    is_late = began_ms > moments.wall_ms(points[len(points) // 2].at, where)
     side, dx = ("right", -6) if is_late else ("left", 6)
     at = [{"at": began_ms, "words": "began"}]
     rule = _of(at).mark_rule(color=INK, strokeWidth=2, strokeDash=[2, 3])
     words = _of(at).mark_text(align=side, dx=dx, y=10, fontSize=16, fontWeight="bold", color=INK)
-    return [rule.encode(x=_x()), words.encode(x=_x(), text="words:N")]
+    return [rule.encode(x=_x(points, where)), words.encode(x=_x(points, where), text="words:N")]
 
 
 def _nothing() -> Any:

@@ -14,6 +14,7 @@ from notifiers.errors import Unreachable
 from notifiers.message import Message
 
 _STYLES = {"Critical": "bold red", "Warning": "yellow", "Info": "blue", "Resolved": "green"}
+_SHOWN = ("Costs", "Since", "Lasted", "Possible cause")
 
 
 class ConsoleSettings(BaseModel):
@@ -36,10 +37,17 @@ class ConsoleChannel:
     def send(self, delivery: Delivery) -> Receipt:
         """Print it. Raises :class:`~notifiers.errors.Unreachable` where nobody takes the output."""
         try:
-            self._console.print(lines(delivery.message))
+            self._print(lines(delivery.message))
         except (OSError, ValueError) as error:
             raise Unreachable(f"console: {error}") from None
         return Receipt()
+
+    def _print(self, text: Text) -> None:
+        """A terminal that lacks a sign gets a question mark in its place, not silence."""
+        encoding = self._console.encoding
+        if text.plain.encode(encoding, "replace").decode(encoding) != text.plain:
+            text = Text(text.plain.encode(encoding, "replace").decode(encoding))
+        self._console.print(text)
 
     def find(self, delivery: Delivery) -> Receipt | None:
         """Nobody can read what a terminal showed."""
@@ -56,9 +64,9 @@ def lines(message: Message) -> Text:
     text.append(message.title, "bold")
     text.append(f"  {' / '.join(message.where)}\n")
     text.append(f"    {message.sentence}")
-    for word, value in (("since", message.since), ("costs", message.cost), ("cause", message.cause)):
-        if value is not None:
-            text.append(f" {word.capitalize()}: {value}.")
+    for word, value in message.facts:
+        if word in _SHOWN:
+            text.append(f" {word}: {value}.")
     if message.action is not None:
         text.append(f"\n    → {message.action}")
     for note in message.notes:

@@ -82,22 +82,26 @@ class EmailChannel:
         self._settings = settings
         self._host = settings.host
         self._from = settings.from_
+        self._named = f"mail server {plain(settings.host, 80)}"
         self._done: OrderedDict[str, set[str]] = OrderedDict()
 
     def send(self, delivery: Delivery) -> Receipt:
         """Send to whoever has not got it yet; an address that the server refuses for good is named in the receipt."""
         s = self._settings
         whole = mail(delivery, self._from, s.to, s.chart)
-        done = self._done.setdefault(delivery.delivery_id, set())
-        with self._session() as session:
-            refused = self._hand_over(session, whole.as_bytes(), done)
+        done = self._done.pop(delivery.delivery_id, set())
+        try:
+            with self._session() as session:
+                refused = self._hand_over(session, whole.as_bytes(), done)
+        except Fault:
+            self._remember(delivery.delivery_id, done)
+            raise
         later = [one for one, code in refused.items() if code < 500]
         if later:
-            self._forget_old()
-            raise Unreachable(f"mail server: not now for {', '.join(later)} ({refused[later[0]]})", "server")
-        del self._done[delivery.delivery_id]
+            self._remember(delivery.delivery_id, done)
+            raise Unreachable(f"{self._named}: not now for {', '.join(later)} ({refused[later[0]]})", "server")
         if refused and not done:
-            raise Refused(f"mail server: no such recipient: {', '.join(refused)}", "client")
+            raise Refused(f"{self._named} refuses every recipient: {', '.join(refused)}", "client")
         return Receipt(note=f"refused for {', '.join(refused)}" if refused else "")
 
     def find(self, delivery: Delivery) -> Receipt | None:
@@ -122,7 +126,7 @@ class EmailChannel:
                 answer = session.data(whole)
             except (OSError, smtplib.SMTPServerDisconnected) as error:
                 raise Ambiguous(
-                    f"mail server: no answer after the message: {type(error).__name__}", "timeout"
+                    f"{self._named}: no answer after the message: {type(error).__name__}", "timeout"
                 ) from None
             self._expect(answer)
             done.update(taken)
@@ -140,11 +144,11 @@ class EmailChannel:
         except smtplib.SMTPResponseException as error:
             raise self._fault(error.smtp_code, error.smtp_error) from None
         except ssl.SSLError as error:
-            raise Unreachable(f"mail server: TLS: {error.reason or type(error).__name__}", "tls") from None
+            raise Unreachable(f"{self._named}: TLS: {error.reason or type(error).__name__}", "tls") from None
         except smtplib.SMTPNotSupportedError as error:
-            raise Unreachable(f"mail server: {error}", "tls") from None
+            raise Unreachable(f"{self._named}: {error}", "tls") from None
         except (OSError, smtplib.SMTPException) as error:
-            raise Unreachable(f"mail server cannot be reached: {type(error).__name__}", "network") from None
+            raise Unreachable(f"{self._named} cannot be reached: {type(error).__name__}", "network") from None
         finally:
             if session is not None:
                 with suppress(OSError, smtplib.SMTPException):
@@ -180,10 +184,16 @@ class EmailChannel:
             hidden = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
             said = said.replace(hidden, "***") if hidden else said
         if 500 <= code < 600:
-            return Refused(f"mail server refuses: {code} {said}", "auth" if code in (530, 534, 535) else "client")
-        return Unreachable(f"mail server: {code} {said}", "server")
+            if code in (530, 534, 535, 538):
+                words = f"{self._named} refuses the login: {code} {said} (check smtp.user and smtp.password)"
+                return Refused(words, "auth")
+            return Refused(f"{self._named} refuses: {code} {said}", "client")
+        return Unreachable(f"{self._named}: {code} {said}", "server")
 
-    def _forget_old(self) -> None:
+    def _remember(self, delivery_id: str, done: set[str]) -> None:
+        """Who has got it, until it is tried again; the oldest are forgotten, which may repeat a message."""
+        if done:
+            self._done[delivery_id] = done
         while len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)
 

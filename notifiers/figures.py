@@ -13,6 +13,8 @@ from notifiers.names import plain
 
 UNKNOWN = "unknown"
 MICROS = 1_000_000
+MOST_MICROS = 2**63
+"""Beyond it a figure is a defect, not money."""
 MONEY = frozenset({"cpa", "value_per_conversion", "cpc", "cpm", "aov"})
 RATIOS = frozenset({"roas"})
 
@@ -76,14 +78,15 @@ def expectation(change: AlertChange, locale: str) -> str:
     expected = figure(change, change.expected, locale)
     if change.low is None or change.high is None:
         return expected
-    return f"{expected} ({figure(change, change.low, locale)} to {figure(change, change.high, locale)})"
+    return f"{expected} (usually {figure(change, change.low, locale)} to {figure(change, change.high, locale)})"
 
 
 def cost_per_hour(change: AlertChange, locale: str) -> str | None:
     """What it costs while it goes on; ``None`` where nobody can say or nothing is lost."""
     if not change.money_at_risk_micros or not change.currency:
         return None
-    return f"{money(change.money_at_risk_micros / MICROS, change.currency, locale)} an hour"
+    amount = change.money_at_risk_micros / MICROS if abs(change.money_at_risk_micros) < MOST_MICROS else math.inf
+    return f"{money(amount, change.currency, locale)} an hour" if math.isfinite(amount) else None
 
 
 def rounded(number: float) -> int:

@@ -1,4 +1,4 @@
-"""A message as an e-mail: text, HTML and the chart; the same bytes at every try; one thread per alert.
+"""A message as an e-mail: text, HTML and the chart; the same headers at every try; one thread per alert.
 
 Gmail threads only what has the same subject, so the subject has neither state nor figures.
 """
@@ -93,7 +93,7 @@ def _picture(delivery: Delivery) -> bytes | None:
     if not delivery.change.history:
         return None
     try:
-        return chart.png(delivery.change)
+        return chart.png(delivery.change, delivery.message.zone)
     except Exception:
         return None
 

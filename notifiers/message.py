@@ -6,6 +6,7 @@ output.  Sentences are English; money and numbers follow the locale.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -29,6 +30,7 @@ _TITLES = {
     "account_anomaly": "Unusual account",
 }
 LONGEST_WORDS = 600
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class MessageSettings(BaseModel):
@@ -55,8 +57,8 @@ class MessageSettings(BaseModel):
     @field_validator("link")
     @classmethod
     def _web_address(cls, link: str | None) -> str | None:
-        if link is not None and not link.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+        if link is not None and not re.fullmatch(r"https?://[^\s\x00-\x1f]{1,1000}", link):
+            raise ValueError("must begin with http:// or https:// and have no spaces and at most 1,000 characters")
         return link
 
 
@@ -65,7 +67,7 @@ class Message:
     """One state of one alert in plain words. Texts that do not apply are ``None``.
 
     ``subject`` stays the same over the life of an alert.  ``status`` is a word for what ``colour`` and ``sign`` show.
-    ``notes`` is what to know about the telling itself, such as a delay.
+    ``notes`` is what to know about the telling itself, such as a delay; ``zone`` is the zone of all times.
     """
 
     alert_id: str
@@ -89,6 +91,7 @@ class Message:
     link: str | None
     decided: str
     notes: tuple[str, ...] = field(default=())
+    zone: str = "UTC"
 
     @property
     def headline(self) -> str:
@@ -100,7 +103,7 @@ class Message:
         """What is known beside the sentence: label and words, in the order in which a person should look."""
         named = (
             ("Costs", self.cost),
-            ("Since", self.since),
+            ("Lasted" if self.turn is Turn.RESOLVED else "Since", self.since),
             ("Observed", self.observed),
             ("Expected", self.expected),
             ("How sure", self.sure),
@@ -131,10 +134,11 @@ def compose(change: AlertChange, settings: MessageSettings, notes: Sequence[str]
         expected=figures.expectation(change, settings.locale),
         cost=None if over else figures.cost_per_hour(change, settings.locale),
         cause=_cause(change, zone),
-        action=plain(change.action, LONGEST_WORDS) if change.action.strip() and not over else None,
+        action=None if over else _advice(change, zone),
         link=_link(change, settings.link),
         decided=moments.shown(change.at, zone),
         notes=tuple(notes),
+        zone=settings.time_zone,
     )
 
 
@@ -157,7 +161,7 @@ def sureness(evidence: float) -> str:
     """log10 odds against chance in plain words.
 
     >>> sureness(2.1)
-    'likely: chance alone does this about once in 130 times'
+    'likely real: chance alone does this about once in 130 times'
     >>> sureness(7.5)
     'as good as certain: chance alone does this less than once in a million times'
     >>> sureness(float("nan"))
@@ -167,7 +171,7 @@ def sureness(evidence: float) -> str:
         return "weak: this may well be chance"
     if evidence >= 6:
         return "as good as certain: chance alone does this less than once in a million times"
-    word = "very likely" if evidence >= 3 else "likely"
+    word = "very likely real" if evidence >= 3 else "likely real"
     return f"{word}: chance alone does this about once in {figures.rounded(10**evidence):,} times"
 
 
@@ -181,7 +185,7 @@ def _scope(change: AlertChange) -> str:
     if change.campaign is not None:
         on = "" if change.source is None else f" on {plain(change.source)}"
         return f"Campaign “{plain(change.campaign)}”{on} ({account})"
-    return account if change.source is None else f"{plain(change.source)} of {account}"
+    return account if change.source is None else f"{account} on {plain(change.source)}"
 
 
 def _measure(change: AlertChange) -> str:
@@ -198,7 +202,7 @@ def _status(change: AlertChange) -> str:
 def _sentence(change: AlertChange, locale: str) -> str:
     if change.change is Turn.RESOLVED:
         why = f" {plain(change.action, LONGEST_WORDS)}" if change.action.strip() else ""
-        return f"{_scope(change)}: over, after {moments.lasted(change.started_at, change.at)}.{why}"
+        return f"{_scope(change)}: over after {moments.lasted(change.started_at, change.at)}.{why}"
     return f"{_scope(change)} {_predicate(change, locale)}."
 
 
@@ -217,8 +221,9 @@ def _predicate(change: AlertChange, locale: str) -> str:
     if change.measure == "conversions":
         had = f"{observed} conversions" if change.observed else "no conversions"
         about = "" if change.expected is None else figures.about(change.expected, locale)
-        return f"has had {had}" + (f", where about {about} were expected" if about else "")
-    return f"has {_measure(change)} at {observed}{was}"
+        within = moments.lasted(change.window.from_, change.window.to)
+        return f"has had {had} in {within}" + (f", where about {about} were expected" if about else "")
+    return f"has a {_measure(change)} of {observed}{was}"
 
 
 def _since(change: AlertChange, zone: ZoneInfo) -> str:
@@ -237,6 +242,12 @@ def _cause(change: AlertChange, zone: ZoneInfo) -> str | None:
     at = change.cause.get("at")
     when = f" at {moments.shown(at, zone)}" if isinstance(at, str) and moments.is_moment(at) else ""
     return f"{kind}: {what}{when}"
+
+
+def _advice(change: AlertChange, zone: ZoneInfo) -> str | None:
+    """What to do; moments in it are told as everywhere else in the message."""
+    told = _MOMENT.sub(lambda found: moments.shown(found[0], zone), change.action)
+    return plain(told, LONGEST_WORDS) if told.strip() else None
 
 
 def _link(change: AlertChange, base: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -37,6 +37,17 @@ def is_moment(text: str) -> bool:
 def epoch_ms(text: str) -> int:
     """RFC 3339 as epoch milliseconds."""
     return round(moment(text).timestamp() * 1000)
+
+
+def wall_ms(text: str, where: ZoneInfo) -> int:
+    """What clocks in ``where`` show, as if it were UTC: for charts, whose axes know UTC only.
+
+    >>> wall_ms("1970-01-01T00:00:00Z", zone("Europe/Berlin")) // 3_600_000
+    1
+    """
+    at = moment(text)
+    offset = at.astimezone(where).utcoffset() or timedelta(0)
+    return round((at.timestamp() + offset.total_seconds()) * 1000)
 
 
 def shown(text: str, where: ZoneInfo) -> str:

@@ -23,6 +23,7 @@ from notifiers import chart, slack_blocks
 from notifiers.channel import Delivery, Receipt
 from notifiers.errors import Fault, Refused
 from notifiers.message import Message
+from notifiers.names import plain
 from notifiers.slack_errors import BLIND, GONE, PICTURE, Failure, Said, answered, unanswered
 
 EVENT = "adwatch_alert"
@@ -73,6 +74,7 @@ class SlackChannel:
         self._settings = settings
         self._sleep = sleep
         self._channel = settings.channel
+        self._named = f"channel {plain(settings.channel, 80)}"
         self._channel_id = settings.channel if _ID.fullmatch(settings.channel) else None
         self._is_blind = False
         self._draws = settings.chart
@@ -170,7 +172,7 @@ class SlackChannel:
             logging.getLogger(__name__).warning("a chart could not be shown in Slack; its alert stands without it")
 
     def _uploaded(self, delivery: Delivery) -> str:
-        picture = chart.png(delivery.change)
+        picture = chart.png(delivery.change, delivery.message.zone)
         answer = self._call(self._client.files_upload_v2, filename="chart.png", title="chart", content=picture)
         return str(answer["files"][0]["id"])
 
@@ -203,7 +205,7 @@ class SlackChannel:
                 if one.get("name") == wanted:
                     self._channel_id = str(one["id"])
                     return self._channel_id
-            raise Said("channel_not_found")
+            raise Said("channel_not_found", self._named)
         return self._channel_id
 
     def _messages(self, method: Callable[..., SlackResponse], **asked: Any) -> Iterator[dict[str, Any]]:
@@ -224,7 +226,7 @@ class SlackChannel:
         try:
             return method(**asked)
         except SlackApiError as error:
-            fault = _answered(error)
+            fault = _answered(error, self._named)
         except SlackClientError as error:
             fault = Refused(f"Slack's SDK refuses: {type(error).__name__}", "client")
         except Failure as error:
@@ -235,11 +237,11 @@ class SlackChannel:
 _QUIET: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}
 
 
-def _answered(error: SlackApiError) -> Fault:
+def _answered(error: SlackApiError, receiver: str) -> Fault:
     response: Any = error.response
     data = getattr(response, "data", None)
     word = data.get("error") if isinstance(data, dict) else None
-    return answered(getattr(response, "status_code", 200), word, getattr(response, "headers", {}))
+    return answered(getattr(response, "status_code", 200), word, getattr(response, "headers", {}), receiver)
 
 
 def _body(message: Message, file_id: str | None = None) -> dict[str, Any]:

@@ -7,9 +7,6 @@ from typing import Any
 from notifiers.message import Message
 from notifiers.names import plain
 
-BUDGET = 12_000
-"""Characters of all blocks together; from about 13,200 on Slack refuses a message."""
-
 HEADER_LIMIT, SECTION_LIMIT, FIELD_LIMIT, TEXT_LIMIT, ALT_LIMIT = 150, 2_000, 500, 3_000, 500
 
 Block = dict[str, Any]
@@ -25,10 +22,28 @@ def escape(text: str) -> str:
     return marked.replace("@", "@\u200b").replace("://", ":\u200b//")
 
 
+def escaped(text: str, limit: int) -> str:
+    """``text`` as one line behind :func:`escape`, cut so that it is at most ``limit`` characters when escaped.
+
+    >>> escaped("a & b", 100), escaped("&" * 9, 11)
+    ('a &amp; b', '&amp;&amp;…')
+    """
+    words = plain(text, limit)
+    if len(escape(words)) <= limit:
+        return escape(words)
+    kept, room = "", limit - 1
+    for sign in words:
+        room -= len(escape(sign))
+        if room < 0:
+            break
+        kept += sign
+    return escape(kept.rstrip()) + "…"
+
+
 def notification(message: Message) -> str:
     """What a locked phone shows."""
     cost = "" if message.cost is None else f" Costs {message.cost}."
-    return escape(plain(f"{message.headline}. {message.sentence}{cost}", TEXT_LIMIT))
+    return escaped(f"{message.headline}. {message.sentence}{cost}", TEXT_LIMIT)
 
 
 def header(message: Message) -> list[Block]:
@@ -65,15 +80,6 @@ def reply(message: Message) -> list[Block]:
     return [_section(words), *notes]
 
 
-def size(part: object) -> int:
-    """Characters of all texts in ``part``, as Slack's unwritten limit counts them."""
-    if isinstance(part, dict):
-        return sum(size(value) for value in part.values())
-    if isinstance(part, list):
-        return sum(size(value) for value in part)
-    return len(part) if isinstance(part, str) else 0
-
-
 def _section(words: str) -> Block:
     return {"type": "section", "text": _plain(words, SECTION_LIMIT)}
 
@@ -83,7 +89,7 @@ def _plain(words: str, limit: int) -> Block:
 
 
 def _field(label: str, words: str) -> Block:
-    return {"type": "mrkdwn", "text": f"*{label}*\n{escape(plain(words, FIELD_LIMIT))}", "verbatim": True}
+    return {"type": "mrkdwn", "text": f"*{label}*\n{escaped(words, FIELD_LIMIT)}", "verbatim": True}
 
 
 def _button(link: str) -> Block:

@@ -55,21 +55,39 @@ Failure = (HTTPException, OSError, ValueError)
 """What the SDK lets through from below when there is no whole answer (URLError is an OSError)."""
 
 
-class Said(Refused):
-    """Slack's own refusal; ``code`` is its word."""
+_HINTS = {
+    "channel_not_found": "no such channel, or a private one without the bot; check slack.channel",
+    "not_in_channel": "invite the bot into the channel",
+    "is_archived": "the channel is archived; set another slack.channel",
+    "invalid_auth": "check slack.token",
+    "not_authed": "slack.token is missing",
+    "account_inactive": "the bot was removed; make a new slack.token",
+    "token_revoked": "make a new slack.token",
+    "token_expired": "make a new slack.token",
+    "missing_scope": "the app lacks the scope chat:write",
+    "no_service": "the webhook is gone; make a new slack.webhook_url",
+    "no_active_hooks": "the webhook is off; make a new slack.webhook_url",
+    "invalid_token": "make a new slack.webhook_url",
+}
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refuses: {code}", "auth" if code in _AUTH else "client")
+
+class Said(Refused):
+    """Slack's own refusal; ``code`` is its word, ``receiver`` whom it was for."""
+
+    def __init__(self, code: str, receiver: str = "") -> None:
+        hint = f" ({_HINTS[code]})" if code in _HINTS else ""
+        words = f"Slack refuses{receiver and ' '}{receiver}: {code}{hint}"
+        super().__init__(words, "auth" if code in _AUTH else "client")
         self.code = code
 
 
-def answered(status: int, error: object, headers: Mapping[str, Any]) -> Fault:
+def answered(status: int, error: object, headers: Mapping[str, Any], receiver: str = "") -> Fault:
     """The fault in an answer: HTTP status and Slack's word for the error (anything else is no answer of Slack's).
 
     >>> answered(429, None, {"Retry-After": "30"}).retry_after_s
     30.0
-    >>> answered(200, "channel_not_found", {}), answered(503, "<html>", {})
-    (Said('Slack refuses: channel_not_found'), Ambiguous('Slack has an error of its own: HTTP 503'))
+    >>> answered(200, "no_text", {}, "channel alerts"), answered(503, "<html>", {})
+    (Said('Slack refuses channel alerts: no_text'), Ambiguous('Slack has an error of its own: HTTP 503'))
     """
     code = error if isinstance(error, str) and _CODE.fullmatch(error) else None
     if status == 429 or code in _LIMITED:
@@ -80,7 +98,7 @@ def answered(status: int, error: object, headers: Mapping[str, Any]) -> Fault:
     if status >= 500 or code in _UNSURE:
         return Ambiguous(f"Slack has an error of its own: {code or f'HTTP {status}'}", "server")
     if code is not None:
-        return Said(code)
+        return Said(code, receiver)
     if status >= 400:
         return Unreachable(f"not Slack's answer: HTTP {status}", "other")
     return Ambiguous(f"not Slack's answer: HTTP {status} without JSON", "other")

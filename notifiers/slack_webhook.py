@@ -7,12 +7,15 @@ have been said is said again.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from slack_sdk.webhook import WebhookClient
 
+from alerts.change import Turn
 from notifiers import slack_blocks
 from notifiers.channel import Delivery, Receipt
 from notifiers.errors import Fault
+from notifiers.message import Message
 from notifiers.slack import SlackSettings
 from notifiers.slack_errors import Failure, answered, unanswered
 
@@ -34,7 +37,7 @@ class SlackWebhookChannel:
 
     def send(self, delivery: Delivery) -> Receipt:
         """Post this state as a message."""
-        message = delivery.message
+        message = _worded(delivery.message)
         fault: Fault
         try:
             answer = self._client.send(
@@ -49,7 +52,7 @@ class SlackWebhookChannel:
         else:
             if answer.status_code == 200 and answer.body == "ok":
                 return Receipt()
-            fault = answered(answer.status_code, answer.body, answer.headers)
+            fault = answered(answer.status_code, answer.body, answer.headers, "the webhook")
         raise fault
 
     def find(self, delivery: Delivery) -> Receipt | None:
@@ -58,3 +61,11 @@ class SlackWebhookChannel:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _worded(message: Message) -> Message:
+    """Whoever reads an older message above is told which one holds."""
+    if message.turn is Turn.OPENED:
+        return message
+    note = "Earlier messages about this alert stay as they were: a webhook cannot change them. This one holds."
+    return replace(message, notes=(*message.notes, note))

@@ -200,9 +200,15 @@ def test_what_slack_refuses_for_good_is_a_dead_letter_and_holds_nothing_up(
     desk.ledger.accept(change(alert_id="a"))
     desk.ledger.accept(change(alert_id="b"))
     desk.drain(relay)
-    assert [(one.alert_id, one.last) for one in desk.ledger.dead()] == [("a", "Slack refuses: is_archived")]
+    assert [(one.alert_id, one.last) for one in desk.ledger.dead()] == [
+        ("a", "Slack refuses channel alerts: is_archived (the channel is archived; set another slack.channel)")
+    ]
     assert len(shown(slack)) == 1
-    assert ("dead", "slack", "Slack refuses: is_archived") in heard.words
+    assert (
+        "dead",
+        "slack",
+        "Slack refuses channel alerts: is_archived (the channel is archived; set another slack.channel)",
+    ) in heard.words
     assert ("attempted", "slack", "delivered", "none") in heard.words
 
 
