@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+import numpy as np
 import zstandard
 
 from events.batch import Batch, Ints, Keys
-from events.codec import KEPT_RAW_BYTES, MAX_LINE_BYTES, Decoder
+from events.codec import KEPT_RAW_BYTES, MAX_LINE_BYTES, Decoded, Decoder
 from events.errors import ForeignTable, Reason
+from replay.ahead import ahead
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20
+_NEWLINE = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 _BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 
@@ -65,6 +68,8 @@ class Block:
 
 
 Rejects = Callable[[RejectedLine], None]
+_Found = tuple[list[RejectedLine], tuple[Batch, Ints, Block] | None]
+"""What was refused in a block, and what was not."""
 
 
 def check(paths: Sequence[str]) -> int:
@@ -85,14 +90,22 @@ def read(paths: Sequence[str], keys: Keys, *, rejects: Rejects) -> Iterator[tupl
 
     Lines that are no facts go to ``rejects`` in the order of the file. Raises :class:`HistoryError`.
     """
+    for rejected, taken in ahead(_found(paths, keys)):
+        for one in rejected:
+            rejects(one)
+        if taken is not None:
+            yield taken
+
+
+def _found(paths: Sequence[str], keys: Keys) -> Iterator[_Found]:
     for path in paths:
         with _opened(path) as raw:
             head = _peek(raw)
             try:
                 if head.startswith(b"PAR1"):
-                    yield from _parquet(path, keys, rejects)
+                    yield from _parquet(path, keys)
                 else:
-                    yield from _ndjson(path, raw, _unpacked(path, raw, head), keys, rejects)
+                    yield from _ndjson(path, raw, _unpacked(path, raw, head), keys)
             except ForeignTable as error:
                 raise HistoryError(str(error)) from error
             except _BROKEN as error:
@@ -157,39 +170,38 @@ class _Frames:
         return b"".join(parts)
 
 
-def _parquet(path: str, keys: Keys, rejects: Rejects) -> Iterator[tuple[Batch, Ints, Block]]:
+def _parquet(path: str, keys: Keys) -> Iterator[_Found]:
     if path == STDIN:
         raise HistoryError("-: Parquet cannot be read from standard input; give the file")
     from events.parquet import read as read_parquet  # Arrow takes long to load, and most histories are NDJSON
 
     size, rows = Path(path).stat().st_size, 0
     for decoded in read_parquet(path, keys):
-        for one in decoded.rejects:
-            rejects(RejectedLine(path, one.line + 1, one.reason, one.detail, as_text(one.raw)))
         rows += len(decoded.batch) + len(decoded.rejects)
-        yield decoded.batch, decoded.line_of + 1, Block(path, size, 0, None)
+        yield _rejected(path, 1, decoded), (decoded.batch, decoded.line_of + 1, Block(path, size, 0, None))
     if rows == 0:
         raise HistoryError(f"{path}: is empty")
 
 
-def _ndjson(
-    path: str, raw: IO[bytes], text: Readable, keys: Keys, rejects: Rejects
-) -> Iterator[tuple[Batch, Ints, Block]]:
+def _ndjson(path: str, raw: IO[bytes], text: Readable, keys: Keys) -> Iterator[_Found]:
     decoder, line = Decoder(keys), 1
     for lines in whole_lines(text):
         if isinstance(lines, TooLong):
             detail = f"the line is longer than {MAX_LINE_BYTES} bytes"
-            rejects(RejectedLine(path, line, Reason.TOO_LONG, detail, as_text(lines.start)))
+            yield [RejectedLine(path, line, Reason.TOO_LONG, detail, as_text(lines.start))], None
             line += 1
             continue
         decoded = decoder.decode_block(lines)
-        for one in decoded.rejects:
-            rejects(RejectedLine(path, line + one.line, one.reason, one.detail, as_text(one.raw)))
         position = raw.tell() if raw.seekable() else 0
-        yield decoded.batch, decoded.line_of + line, Block(path, position, line, lines)
-        line += lines.count(b"\n") + (not lines.endswith(b"\n"))
+        block = Block(path, position, line, lines)
+        yield _rejected(path, line, decoded), (decoded.batch, decoded.line_of + line, block)
+        line += int(np.count_nonzero(np.frombuffer(lines, np.uint8) == _NEWLINE)) + (not lines.endswith(b"\n"))
     if line == 1:
         raise HistoryError(f"{path}: is empty")
+
+
+def _rejected(path: str, first: int, decoded: Decoded) -> list[RejectedLine]:
+    return [RejectedLine(path, first + one.line, one.reason, one.detail, as_text(one.raw)) for one in decoded.rejects]
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class Registry:
         self.order = np.empty(0, np.int64)
         self.spans = np.empty((0, 3), np.int64)
         self.scopes: list[tuple[str, str | None, str | None]] = []
+        self._ranks: list[tuple[str, bool, str, int, str]] = []
         self.currencies: list[str | None] = []
         self._leaves: dict[tuple[str, str, str | None], int] = {}
         self._sources: dict[tuple[str, str], int] = {}
@@ -145,8 +146,10 @@ class Registry:
     def in_order(self) -> NDArray[np.int64]:
         """The series by account, source and campaign; wider scopes after what is in them."""
         if len(self.order) != len(self.scopes):
-            rows = sorted(range(len(self.scopes)), key=lambda row: self._rank(row))
-            self.order = np.array(rows, np.int64)
+            self._ranks += [self._rank(row) for row in range(len(self._ranks), len(self.scopes))]
+            # the old order with the new ones behind it is nearly sorted, which is quickly mended
+            rows = [*self.order.tolist(), *range(len(self.order), len(self.scopes))]
+            self.order = np.array(sorted(rows, key=self._ranks.__getitem__), np.int64)
             owner = self.series["account"][self.order]
             edges = np.flatnonzero(np.diff(owner, prepend=-1, append=-1))
             self.spans = np.stack([owner[edges[:-1]], edges[:-1], edges[1:]], axis=1)
