@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +14,11 @@ from events.world import DAY_MS, HOUR_MS, MINUTE_MS, Account, Campaign, Floats, 
 SIGNALS = ("tracking_outage", "cpa_spike", "roas_drop")
 _PAUSE_HOURS = 10
 """At least so long the account recovers before the next incident."""
-_LEAST_HOURS, _MOST_HOURS = 2, 24
+_LEAST_HOURS, _MOST_HOURS = 2, 40
+_PHI = 1.5
+_DECISION_NATS = 12.5
+"""About what the ideal detector needs at one false alarm a month over an account's thirty-odd streams: e to this is
+the conversions due in that month, times the streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +119,16 @@ def _severity(rng: np.random.Generator, signal: str) -> tuple[float, float, floa
     if signal == "roas_drop":
         return 1.0, float(rng.uniform(0.25, 0.5)), 35.0
     if signal == "cpa_spike":
-        ratio = float(rng.uniform(1.5, 3.0))
-        return 1 / ratio, 1.0, 14.0 * (ratio / (ratio - 1)) ** 2
-    if rng.random() < 0.6:
-        return 0.0, 1.0, 16.0
-    return float(rng.uniform(0.05, 0.25)), 1.0, 24.0
+        kept = 1 / float(rng.uniform(1.5, 3.0))
+    else:
+        kept = 0.0 if rng.random() < 0.6 else float(rng.uniform(0.05, 0.25))
+    return kept, 1.0, _needed(kept)
+
+
+def _needed(kept: float) -> float:
+    """Conversions due until a loss of all but ``kept`` is told from chance (Wald: evidence over information)."""
+    information = 1.0 - kept + (kept * math.log(kept) if kept > 0.0 else 0.0)
+    return _PHI * _DECISION_NATS / information
 
 
 def _scope(
