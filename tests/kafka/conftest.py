@@ -1,4 +1,4 @@
-"""Settings for one test on the real broker, and the folder of helpers on the path."""
+"""Settings for one test on the real broker, one world for every shell, and the folders of helpers on the path."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from events.simulator import World, simulate
 from streams.kafka_settings import KafkaSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "service")]
 
 
 @pytest.fixture
@@ -26,3 +27,21 @@ def kafka(kafka_bootstrap: str, topic_prefix: str) -> KafkaSettings:
         # a broker of others may not allow less than its default of six seconds
         session_timeout_s=6 if os.environ.get("KAFKA_BOOTSTRAP") else 2,
     )
+
+
+@pytest.fixture(scope="session")
+def world() -> list[bytes]:
+    """Six days of six accounts with 30 incidents, facts late, repeated and restated."""
+    made = World(seed=3, days=6, accounts=6, campaigns=5, incidents=30, clean_days=1.0, scale=0.3)
+    return [line.rstrip(b"\n") for line in simulate(made)]
+
+
+@pytest.fixture(scope="session")
+def told(world: list[bytes]) -> list[bytes]:
+    """What a replay of that world tells: the real pipeline's changes, and sums to the micro beside them."""
+    from kafka_parts import expected
+
+    lines = expected(world, "Both")
+    assert sum(b'"change":"opened"' in line for line in lines) > 15
+    assert sum(b'"signal":"sum"' in line for line in lines) > 500
+    return lines

@@ -120,7 +120,7 @@ def everything(settings: KafkaSettings, topic: str) -> Iterator[Any]:
 
 def changes(settings: KafkaSettings) -> list[bytes]:
     """The alert changes on the topic in order, by account, exact repeats dropped."""
-    return _sorted((record.key, record.value) for record in everything(settings, settings.alerts_topic))
+    return by_account((record.key, record.value) for record in everything(settings, settings.alerts_topic))
 
 
 def expected(lines: Iterable[bytes], pipeline: str = "Summing", ticks: bool = True) -> list[bytes]:
@@ -128,10 +128,10 @@ def expected(lines: Iterable[bytes], pipeline: str = "Summing", ticks: bool = Tr
     decoded = Decoder().decode(list(lines))
     batch = with_ticks(decoded.batch) if ticks else decoded.batch
     found = _pipeline(pipeline)(DetectionSettings()).feed(batch).changes
-    return _sorted((change.account.encode(), change.to_line()) for change in found)
+    return by_account((change.account.encode(), change.to_line()) for change in found)
 
 
-def _sorted(told: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+def by_account(told: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     """By account, the sums after the real changes (two pipelines side by side), otherwise as they came."""
     lines: dict[tuple[bytes, bool], dict[bytes, None]] = {}
     for account, line in told:

@@ -11,28 +11,11 @@ import pytest
 from kafka_parts import Part, changes, drained, everything, expected, length, running, until
 from plain_pipelines import lines_of
 
-from events.simulator import World, simulate
 from streams import topics
 from streams.kafka_settings import KafkaSettings
 from streams.produce import Produced, produce
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture(scope="module")
-def world() -> list[bytes]:
-    """Six days of six accounts with 30 incidents, facts late, repeated and restated."""
-    made = World(seed=3, days=6, accounts=6, campaigns=5, incidents=30, clean_days=1.0, scale=0.3)
-    return [line.rstrip(b"\n") for line in simulate(made)]
-
-
-@pytest.fixture(scope="module")
-def told(world: list[bytes]) -> list[bytes]:
-    """What a replay of that world tells: the real pipeline's changes, and sums to the micro beside them."""
-    lines = expected(world, "Both")
-    assert sum(b'"change":"opened"' in line for line in lines) > 15
-    assert sum(b'"signal":"sum"' in line for line in lines) > 500
-    return lines
 
 
 def _spread(lines: list[bytes], seconds: float) -> Callable[[int], None]:
