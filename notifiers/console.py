@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import IO
 
@@ -32,7 +33,7 @@ class ConsoleChannel:
     promise = "at least once: a line printed just before a crash may be printed again"
 
     def __init__(self, file: IO[str] | None = None) -> None:
-        self._console = Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._file = file or sys.stdout
 
     def send(self, delivery: Delivery) -> Receipt:
         """Print it. Raises :class:`~notifiers.errors.Unreachable` where nobody takes the output."""
@@ -43,11 +44,22 @@ class ConsoleChannel:
         return Receipt()
 
     def _print(self, text: Text) -> None:
-        """A terminal that lacks a sign gets a question mark in its place, not silence."""
-        encoding = self._console.encoding
-        if text.plain.encode(encoding, "replace").decode(encoding) != text.plain:
-            text = Text(text.plain.encode(encoding, "replace").decode(encoding))
-        self._console.print(text)
+        """A terminal that lacks a sign gets a question mark in its place, not silence.
+
+        Rich only makes the words: writing to an output that nobody reads any more, it would end the thread.
+        """
+        words = io.StringIO()
+        Console(
+            file=words,
+            force_terminal=self._file.isatty(),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+        ).print(text)
+        encoding = getattr(self._file, "encoding", None) or "utf-8"
+        self._file.write(words.getvalue().encode(encoding, "replace").decode(encoding))
+        self._file.flush()
 
     def find(self, delivery: Delivery) -> Receipt | None:
         """Nobody can read what a terminal showed."""

@@ -108,6 +108,8 @@ class FakeSlack:
             return JSONResponse({"ok": False, "error": rule.error})
         if rule.kind == "http":
             return HTMLResponse(f"<html><h1>{rule.status} Server Error</h1></html>", rule.status)
+        if rule.kind == "text":
+            return PlainTextResponse(rule.error, rule.status)
         if rule.kind == "hang":
             await asyncio.sleep(rule.hold_s)
         _break(request)

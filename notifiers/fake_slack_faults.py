@@ -12,21 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field
 class FaultRule(BaseModel):
     """One way to fail.
 
-    ``kind``: ``rate_limit`` (429 with ``retry_after``), ``http`` (``status`` with an HTML page), ``not_ok`` (200 with
-    ``error``), ``reset`` (the connection breaks), ``hang`` (no answer for ``hold_s``, then it breaks).
+    ``kind``: ``rate_limit`` (429 with ``retry_after``), ``http`` (``status`` with an HTML page), ``text`` (``status``
+    with ``error`` as bare words, as webhooks answer), ``not_ok`` (200 with ``error``), ``reset`` (the connection
+    breaks), ``hang`` (no answer for ``hold_s``, then it breaks).
     ``accept``: the message is taken first.  ``every``: every k-th call of ``methods``.  ``seconds``: how long from
     now on; ``times``: how often.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["rate_limit", "http", "not_ok", "reset", "hang"]
+    kind: Literal["rate_limit", "http", "text", "not_ok", "reset", "hang"]
     methods: tuple[str, ...] = ("chat.postMessage", "chat.update", "webhook")
     accept: bool = False
     every: int = Field(default=1, ge=1)
     seconds: float | None = Field(default=None, gt=0)
     times: int | None = Field(default=None, ge=1)
     retry_after: int = Field(default=1, ge=0)
-    status: int = Field(default=500, ge=400, le=599)
+    status: int = Field(default=500, ge=200, le=599)
     error: str = "internal_error"
     hold_s: float = Field(default=30.0, ge=0, le=3600)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,9 @@ from typing import Any
 
 import psycopg
 import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from alerts.change import AlertChange, Point, Turn, rfc3339
 from notifiers.channel import Channel
@@ -160,6 +165,100 @@ def slack_channel(slack: Running, clock: Clock) -> Callable[..., SlackChannel]:
     return make
 
 
+PASSWORD = "planted-secret-4"
+GOES_AWAY = "goes away"
+
+
+@dataclass
+class Postbox:
+    """A real SMTP server's inside: keeps mails, and answers as told.
+
+    ``recipients`` maps an address to the answer it gets; ``answers`` are given to the next messages, in order:
+    an SMTP answer refuses, ``GOES_AWAY`` takes the message and breaks the connection before it says so.
+    """
+
+    port: int
+    ca_file: Path
+    mails: list[bytes] = field(default_factory=list)
+    recipients: dict[str, str] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
+    reached: list[list[str]] = field(default_factory=list)
+    was_encrypted: list[bool] = field(default_factory=list)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        if address in self.recipients:
+            return self.recipients[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        answer = self.answers.pop(0) if self.answers else "250 OK"
+        if answer == GOES_AWAY or answer.startswith("250"):
+            self.mails.append(envelope.content)
+            self.reached.append(list(envelope.rcpt_tos))
+            self.was_encrypted.append(session.ssl is not None)
+        if answer == GOES_AWAY:
+            server.transport.abort()
+        return answer
+
+    def check(self, server: Any, session: Any, envelope: Any, mechanism: str, login: Any) -> AuthResult:
+        return AuthResult(success=login.password == PASSWORD.encode(), handled=False)
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Settings that reach it."""
+        told: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "ca_file": self.ca_file,
+            "user": "adwatch",
+            "password": PASSWORD,
+            "from": "adwatch@example.com",
+            "to": "a@example.com,b@example.com",
+            "chart": False,
+            "timeout_s": 5,
+        }
+        return told | more
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    """A certificate authority of the test run's own, and its certificate as a file."""
+    ca = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return ca, path
+
+
+@pytest.fixture
+def new_postbox(authority: tuple[trustme.CA, Path]) -> Iterator[Callable[..., Postbox]]:
+    """Makes real SMTP servers: STARTTLS and a login are needed, unless it is told to offer neither."""
+    running_ones: list[Controller] = []
+
+    def make(*, encrypts: bool = True, name: str = "127.0.0.1") -> Postbox:
+        ca, path = authority
+        box = Postbox(free_port(), path)
+        options: dict[str, Any] = {}
+        if encrypts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            ca.issue_cert(name).configure_cert(context)
+            options = {"tls_context": context, "require_starttls": True, "authenticator": box.check}
+            options["auth_required"] = True
+        controller = Controller(box, hostname="127.0.0.1", port=box.port, **options)
+        controller.start()
+        running_ones.append(controller)
+        return box
+
+    yield make
+    for one in running_ones:
+        one.stop()
+
+
 def _postgres_bin() -> Path | None:
     for folder in [*sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True), *os.environ["PATH"].split(":")]:
         if (Path(folder) / "initdb").exists() and (Path(folder) / "postgres").exists():
@@ -187,7 +286,7 @@ def postgres() -> Iterator[Callable[[], str]]:
     folder = Path(tempfile.mkdtemp(prefix="adwatch-pg-"))
     if user is not None:
         shutil.chown(folder, user)
-    initdb = [
+    initdb: list[str | Path] = [
         found / "initdb",
         "-D",
         folder / "data",
@@ -201,7 +300,7 @@ def postgres() -> Iterator[Callable[[], str]]:
         "-N",
     ]
     subprocess.run(initdb, user=user, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    serve = [found / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
+    serve: list[str | Path] = [found / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(serve, user=user, stdout=log, stderr=log, cwd=folder)
     try:
