@@ -13,8 +13,8 @@ from notifiers.names import plain
 
 UNKNOWN = "unknown"
 MICROS = 1_000_000
-MOST_MICROS = 2**63
-"""Beyond it a figure is a defect, not money."""
+LARGEST = 1e15
+"""From here on a figure is a defect somewhere; it is shown, but as what it is."""
 MONEY = frozenset({"cpa", "value_per_conversion", "cpc", "cpm", "aov"})
 RATIOS = frozenset({"roas"})
 
@@ -49,6 +49,8 @@ def figure(change: AlertChange, value: float | None, locale: str) -> str:
     """``value`` in the unit of the alert's measure; a word where it is unknown."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
+    if abs(value) >= LARGEST:
+        return f"{value:.1e}"
     if change.measure in MONEY and change.currency:
         return money(value, change.currency, locale)
     return str(format_decimal(Decimal(repr(value)), format=_pattern(change.measure, value), locale=locale))
@@ -68,7 +70,7 @@ def about(value: float, locale: str) -> str:
     >>> about(14.2, "en"), about(3.26, "en")
     ('14', '3.3')
     """
-    if not math.isfinite(value):
+    if not abs(value) < LARGEST:
         return UNKNOWN
     return str(format_decimal(Decimal(repr(value)), format="#,##0" if abs(value) >= 10 else "0.#", locale=locale))
 
@@ -85,8 +87,8 @@ def cost_per_hour(change: AlertChange, locale: str) -> str | None:
     """What it costs while it goes on; ``None`` where nobody can say or nothing is lost."""
     if not change.money_at_risk_micros or not change.currency:
         return None
-    amount = change.money_at_risk_micros / MICROS if abs(change.money_at_risk_micros) < MOST_MICROS else math.inf
-    return f"{money(amount, change.currency, locale)} an hour" if math.isfinite(amount) else None
+    amount = Decimal(change.money_at_risk_micros) / MICROS
+    return None if abs(amount) >= LARGEST else f"{money(float(amount), change.currency, locale)} an hour"
 
 
 def rounded(number: float) -> int:

@@ -223,7 +223,7 @@ def _predicate(change: AlertChange, locale: str) -> str:
         about = "" if change.expected is None else figures.about(change.expected, locale)
         within = moments.lasted(change.window.from_, change.window.to)
         return f"has had {had} in {within}" + (f", where about {about} were expected" if about else "")
-    return f"has a {_measure(change)} of {observed}{was}"
+    return f"has {_measure(change)} at {observed}{was}"
 
 
 def _since(change: AlertChange, zone: ZoneInfo) -> str:

@@ -21,15 +21,17 @@ def plain(name: str, most: int = MOST) -> str:
     ('Brand Bcc: x@y', '(no name)', 'abab…')
     >>> plain("evil\\u202egpj.exe")
     'evilgpj.exe'
+    >>> len(plain("\\u05e9" * 200, 150))
+    150
     """
     shown = " ".join("".join(map(_sign, name[: 4 * most])).split())
-    if len(shown) > most:
-        shown = shown[: most - 1].rstrip() + "…"
-    if not shown:
-        return "(no name)"
-    if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in shown):
+    is_mixed = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in shown)
+    room = most - 2 if is_mixed else most
+    if len(shown) > room:
+        shown = shown[: room - 1].rstrip() + "…"
+    if is_mixed:
         return f"{ISOLATE}{shown}{POP}"
-    return shown
+    return shown or "(no name)"
 
 
 def _sign(sign: str) -> str:
