@@ -73,6 +73,15 @@ def matured(delays: Row, youngest_ms: float, span_ms: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def shares(delays: Row, youngest_ms: Row, span_ms: Row) -> Row:
+    """:func:`matured` of many stretches of clicks."""
+    found = np.empty(len(youngest_ms))
+    for i in range(len(youngest_ms)):
+        found[i] = matured(delays, youngest_ms[i], span_ms[i])
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def judge(row: Row, n: Row, due: Row, share: Row, cells: int, phi: float, doubted: float) -> float:
     """Evidence ``R`` of cohorts ``0`` (newest) to ``cells - 1``: seen, due in all, and the share due by now.
 

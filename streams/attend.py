@@ -74,7 +74,7 @@ class Attention:
         t = s if in_alert else place_count(self._history, s, onset_ms, BLIND)
         name = naming.name(self._history, t, onset_ms)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
-        evidence = self._verdicts.count_signal(name, s, tick_ms, onset_ms).evidence
+        evidence = self._verdicts.count_evidence(s)
         known = self._life.is_open(name, signal.scope) or name in self._replaced
         if known or (not in_alert and self._known_above(t, BLIND)):
             self._reset(s)

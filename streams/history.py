@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import deficit, outage
-from streams.hours import BASKETS, BASKETS_OFF, COLUMNS, EXPECTED, HOUR_MS, HOURS, SEEN, SOLD, SPENT
+from streams.hours import BASKETS, BASKETS_OFF, EXPECTED, HOUR_MS, HOURS, SEEN, SOLD, SPENT
 from streams.series import ACCOUNT, LEAF, Registry
 
 _SUMMED = [SEEN, EXPECTED, SPENT, SOLD, BASKETS, BASKETS_OFF]
@@ -73,13 +73,13 @@ class History:
         series = self.registry.series
         return float(series["phi"][s] + expected * series["doubt"][s])
 
-    def hour(self, s: int, hour: int) -> NDArray[np.float64]:
-        """The history's columns of one hour since the epoch; zeros where it is not kept."""
+    def hours(self, s: int, first: int, last: int) -> NDArray[np.float64]:
+        """The columns of the hours ``first`` to ``last``, a row an hour; zeros where one is not kept."""
         series = self.registry.series
         newest = int(series["history_hour"][s])
-        if newest < 0 or hour > newest or hour <= newest - HOURS:
-            return np.zeros(COLUMNS)
-        return np.asarray(series["history"][s, hour % HOURS])
+        wanted = np.arange(first, last + 1)
+        cells: NDArray[np.float64] = series["history"][s][wanted % HOURS]
+        return np.where(((wanted <= newest) & (wanted > newest - HOURS) & (newest >= 0))[:, None], cells, 0.0)
 
     def run(self, s: int, onset_ms: int) -> tuple[float, float, int]:
         """Seen, expected and since when (ms), to the minute: of what the tests of ``s`` themselves hold to be struck.
@@ -99,9 +99,7 @@ class History:
         """Sums from the hour of the onset on."""
         last = self.end_ms(s) - 1
         first_hour = max(onset_ms // HOUR_MS, last // HOUR_MS - HOURS + 1)
-        sums = np.zeros(COLUMNS)
-        for hour in range(first_hour, last // HOUR_MS + 1):
-            sums += self.hour(s, hour)
+        sums = self.hours(s, first_hour, last // HOUR_MS).sum(axis=0)
         hours = max((last + 1 - max(onset_ms, first_hour * HOUR_MS)) / HOUR_MS, 1 / 60)
         seen, expected, cost, value, baskets, off = sums[_SUMMED].tolist()
         return Shortfall(seen, expected, cost, value, baskets, off, hours)

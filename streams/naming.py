@@ -8,7 +8,6 @@ much may be lost, and the likelier one is told (a Bayes factor; dispersion divid
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +29,9 @@ SHORT_MS = 3 * HOUR_MS
 EARLIER_MS = 2 * HOUR_MS
 """How far before the estimated onset a story may begin."""
 
-Part = tuple[float, float]
-"""Conversions seen and expected."""
+Floats = NDArray[np.float64]
+Part = tuple[Floats, Floats]
+"""Conversions seen and expected; one number for each moment that a story may begin at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,61 +51,68 @@ def name(history: History, s: int, onset_ms: int) -> Name:
 
 def dear_odds(history: History, s: int, onset_ms: int) -> float:
     """Log odds of dear clicks against lost conversions; each story may begin when it fits best."""
-    end_ms = history.end_ms(s)
-    if end_ms - onset_ms < SHORT_MS:
+    if history.end_ms(s) - onset_ms < SHORT_MS:
         return _short_odds(history, s, onset_ms)
-    told = [stretch(history, s, begin_ms) for begin_ms in range(onset_ms - EARLIER_MS, end_ms, HOUR_MS)]
-    phi = history.phi(s, max(one.fresh[1] + one.old[1] for one in told))
-    return max(_dear(one, phi) for one in told) - max(_outage(one, phi) for one in told)
+    told = stretches(history, s, onset_ms)
+    return odds(told, history.phi(s, float((told.fresh[1] + told.old[1]).max())))
 
 
 def _short_odds(history: History, s: int, onset_ms: int) -> float:
     """The odds from how many arrive at all, to the minute: dear clicks cannot stop what was clicked before."""
     seen, expected, from_ms = history.run(s, onset_ms)
-    delays = history.registry.accounts["delays"][int(history.registry.series["account"][s])]
-    told = Stretch((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (seen, expected))
-    fresh = float(cohort.matured(delays, 0.0, max(history.end_ms(s) - from_ms, 1)))
-    phi = history.phi(s, expected)
-    return odds(told, phi, fresh)
+    told = Stretch(_part(0.0, 0.0), _part(0.0, 0.0), _part(0.0, 0.0), _part(seen, expected))
+    age_ms = max(history.end_ms(s) - from_ms, 1)
+    return odds(told, history.phi(s, expected), cohort.matured(_delays(history, s), 0.0, age_ms))
 
 
 def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:
-    """Log odds of dear clicks against lost conversions in one stretch; ``fresh``: see :func:`_dear`.
+    """Log odds of dear clicks against lost conversions; ``fresh``: share of unknown clicks that came after the onset.
 
-    >>> round(odds(Stretch((2, 20), (0, 0), (9, 10), (0, 0)), 1.0), 1)
+    >>> none = (np.zeros(1), np.zeros(1))
+    >>> part = lambda seen, expected: (np.array([float(seen)]), np.array([float(expected)]))
+    >>> round(odds(Stretch(part(2, 20), none, part(9, 10), none), 1.0), 1)
     5.1
-    >>> round(odds(Stretch((0, 20), (0, 0), (0, 10), (0, 0)), 1.0), 1)
+    >>> round(odds(Stretch(part(0, 20), none, part(0, 10), none), 1.0), 1)
     -15.5
     """
-    return _dear(told, phi, fresh) - _outage(told, phi)
+    return float(_dear(told, phi, fresh).max() - _outage(told, phi).max())
 
 
-def stretch(history: History, s: int, onset_ms: int) -> Stretch:
-    """The kinds of conversions of ``s`` after the hour of the onset, or in it where no other is over."""
+def stretches(history: History, s: int, onset_ms: int) -> Stretch:
+    """What came after the hour of the onset, were it ``EARLIER_MS`` before ``onset_ms`` or any hour later."""
     end_ms = history.end_ms(s)
-    delays = history.registry.accounts["delays"][int(history.registry.series["account"][s])]
-    newest, first = (end_ms - 1) // HOUR_MS, onset_ms // HOUR_MS + 1
-    if first * HOUR_MS + HOUR_MS > end_ms:
-        first -= 1
-    hours = range(max(first, newest - HOURS + 1), newest + 1)
-    cells = np.array([history.hour(s, hour) for hour in hours])
-    share = np.array([_share(delays, hour, end_ms) for hour in hours])
-    sums: NDArray[np.float64] = cells.sum(axis=0)
-    fresh = (float(sums[CLICKED]) / 1e6, float((cells[:, DUE] * share).sum()))
-    if fresh[1] <= 0.0:
-        return Stretch((float(sums[SEEN]), float(sums[EXPECTED])), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
-    onset = _onset(history.hour(s, hours[0] - 1), delays, hours[0] - 1, end_ms)
-    known = _known_share(history, s)
-    unknown = (max(float(sums[SEEN] - sums[KNOWN]), 0.0), float(sums[EXPECTED]) * (1.0 - known))
-    seen = float(sums[KNOWN]) - fresh[0] - onset[0]
-    return Stretch(fresh, onset, (max(seen, 0.0), max(sums[EXPECTED] * known - fresh[1] - onset[1], 0.0)), unknown)
+    newest = (end_ms - 1) // HOUR_MS
+    first = min(max((onset_ms - EARLIER_MS) // HOUR_MS, newest - HOURS + 1), newest - 1)
+    cells = history.hours(s, first, newest)
+    begins = np.arange(first, newest + 1) * HOUR_MS
+    ends = np.minimum(begins + HOUR_MS, end_ms)
+    delays = _delays(history, s)
+    by_now = cohort.shares(delays, (end_ms - ends).astype(float), (ends - begins).astype(float))
+    at_once = float(cohort.matured(delays, 0.0, float(HOUR_MS)))
+    later = np.maximum(by_now - at_once, 0.0)
+    clicked, due, known = cells[:, CLICKED] / 1e6, cells[:, DUE], _known_share(history, s)
+    fresh = (_after(clicked), _after(due * by_now))
+    onset = ((clicked * later / np.maximum(by_now, 1e-9))[:-1], (due * later)[:-1])
+    arrived, expected = (_after(cells[:, SEEN]), _after(cells[:, EXPECTED]))
+    told = _after(cells[:, KNOWN])
+    if due.sum() <= 0.0:
+        none = (np.zeros(len(arrived)), np.zeros(len(arrived)))
+        return Stretch((arrived, expected), none, none, none)
+    old = (np.maximum(told - fresh[0] - onset[0], 0.0), np.maximum(expected * known - fresh[1] - onset[1], 0.0))
+    return Stretch(fresh, onset, old, (np.maximum(arrived - told, 0.0), expected * (1.0 - known)))
 
 
-def _onset(cell: NDArray[np.float64], delays: NDArray[np.float64], hour: int, end_ms: int) -> Part:
-    """What the clicks of the onset's hour brought after it."""
-    by_now, at_once = _share(delays, hour, end_ms), _share(delays, hour, (hour + 1) * HOUR_MS)
-    later = (by_now - at_once) / by_now if by_now > 0.0 else 0.0
-    return float(cell[CLICKED]) / 1e6 * later, float(cell[DUE]) * (by_now - at_once)
+def _after(column: Floats) -> Floats:
+    """For every hour but the last, the sum of what lies after it."""
+    return np.cumsum(column[::-1])[::-1][1:]
+
+
+def _part(seen: float, expected: float) -> Part:
+    return np.array([seen]), np.array([expected])
+
+
+def _delays(history: History, s: int) -> Floats:
+    return np.asarray(history.registry.accounts["delays"][int(history.registry.series["account"][s])])
 
 
 def _known_share(history: History, s: int) -> float:
@@ -116,32 +123,28 @@ def _known_share(history: History, s: int) -> float:
     return float(rows["known"].sum() / max(rows["arrived"].sum(), 1e-9))
 
 
-def _share(delays: NDArray[np.float64], hour: int, end_ms: int) -> float:
-    begins, ends = hour * HOUR_MS, min((hour + 1) * HOUR_MS, end_ms)
-    return float(cohort.matured(delays, end_ms - ends, ends - begins))
-
-
-def _dear(told: Stretch, phi: float, fresh: float | None = None) -> float:
-    """Log likelihood of dear clicks, averaged over how dear; ``fresh``: share of unknown clicks since the onset."""
-    fresh = told.fresh[1] / max(told.fresh[1] + told.old[1], 1e-9) if fresh is None else fresh
-    nats = _nats(*told.fresh, _DEAR_KEEPS) + _nats(*told.old, np.ones(1))
-    nats = nats + _nats(*told.onset, (1.0 + _DEAR_KEEPS) / 2.0)
-    nats = nats + _nats(*told.unknown, 1.0 - fresh * (1.0 - _DEAR_KEEPS))
+def _dear(told: Stretch, phi: float, fresh: float | None) -> Floats:
+    """Log likelihood of dear clicks, averaged over how dear."""
+    share = told.fresh[1] / np.maximum(told.fresh[1] + told.old[1], 1e-9) if fresh is None else np.array([fresh])
+    nats = _nats(told.fresh, _DEAR_KEEPS) + _nats(told.old, np.ones(1))
+    nats = nats + _nats(told.onset, (1.0 + _DEAR_KEEPS) / 2.0)
+    nats = nats + _nats(told.unknown, 1.0 - share[:, None] * (1.0 - _DEAR_KEEPS))
     return _average(nats / phi, _DEAR_ODDS)
 
 
-def _outage(told: Stretch, phi: float) -> float:
+def _outage(told: Stretch, phi: float) -> Floats:
     """Log likelihood of lost conversions, averaged over how many are lost."""
-    nats = sum(_nats(*part, _OUTAGE_KEEPS) for part in (told.fresh, told.onset, told.old, told.unknown))
-    return _average(np.asarray(nats) / phi, _OUTAGE_ODDS)
+    nats = _nats(told.fresh, _OUTAGE_KEEPS) + _nats(told.onset, _OUTAGE_KEEPS)
+    nats = nats + _nats(told.old, _OUTAGE_KEEPS) + _nats(told.unknown, _OUTAGE_KEEPS)
+    return _average(nats / phi, _OUTAGE_ODDS)
 
 
-def _nats(seen: float, expected: float, keeps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Poisson log likelihood of ``seen`` with ``expected * keeps`` due, less that of nothing lost."""
-    told: NDArray[np.float64] = seen * np.log(keeps) + expected * (1.0 - keeps)
-    return told
+def _nats(part: Part, keeps: Floats) -> Floats:
+    """Poisson log likelihood of what was seen with ``expected * keeps`` due, less that of nothing lost."""
+    return part[0][:, None] * np.log(keeps) + part[1][:, None] * (1.0 - keeps)
 
 
-def _average(nats: NDArray[np.float64], odds: NDArray[np.float64]) -> float:
-    most = float(nats.max())
-    return most + math.log(float((np.exp(nats - most) * odds).sum()))
+def _average(nats: Floats, prior: Floats) -> Floats:
+    most = nats.max(axis=1)
+    found: Floats = most + np.log((np.exp(nats - most[:, None]) * prior).sum(axis=1))
+    return found

@@ -49,9 +49,10 @@ class Verdicts:
         share_lost = max(0.0, 1.0 - lost.seen / lost.expected) if lost.expected > 0.0 else 0.0
         loss = round(lost.cost_micros / lost.hours * share_lost)
         measure = "conversions" if name is Name.TRACKING_OUTAGE else "cpa"
-        return self._signal(name, s, at_ms, onset_ms, measure, figures, self._count_evidence(s), ratio, loss)
+        return self._signal(name, s, at_ms, onset_ms, measure, figures, self.count_evidence(s), ratio, loss)
 
-    def _count_evidence(self, s: int) -> float:
+    def count_evidence(self, s: int) -> float:
+        """Log10 of the odds that the tests of ``s`` hold against chance."""
         series = self._registry.series
         r = max(deficit.evidence(series["deficit"][s]), float(series["cohort"][s, cohort.EVIDENCE]))
         return max(math.log10(1.0 + r), float(series["timer"][s, outage.WAITED]) / math.log(10.0))
@@ -123,10 +124,11 @@ class Verdicts:
 
     def _points(self, s: int, measure: str) -> tuple[Point, ...]:
         last = (self._history.end_ms(s) - 1) // HOUR_MS
-        return tuple(self._point(s, hour, measure) for hour in range(last - HOURS + 1, last + 1))
+        first = last - HOURS + 1
+        cells = self._history.hours(s, first, last)[:, :4].tolist()
+        return tuple(self._point(s, first + i, measure, *cell) for i, cell in enumerate(cells))
 
-    def _point(self, s: int, hour: int, measure: str) -> Point:
-        n, mu, cost, value = (float(x) for x in self._history.hour(s, hour)[:4])
+    def _point(self, s: int, hour: int, measure: str, n: float, mu: float, cost: float, value: float) -> Point:
         spread = 2.0 * math.sqrt(self._history.phi(s, mu) * max(mu, 1e-9))
         few, many = max(mu - spread, 0.0), mu + spread
         if measure == "conversions":
