@@ -26,7 +26,13 @@ help:  ## what can be made
 
 setup: .venv/.dev-stamp  ## environment for development
 
-run: .venv/.run-stamp  ## the whole service in one process, with a demo world
+.venv/.compiled-stamp: .venv/.run-stamp
+	@echo "Compiling what is calculated often (once, about a minute) ..."
+	@set -o pipefail; .venv/bin/adwatch simulate --days 1 --accounts 1 --campaigns 2 --incidents 0 --out - \
+		--labels /dev/null 2>/dev/null | .venv/bin/adwatch replay - --json >/dev/null
+	@touch $@
+
+run: .venv/.compiled-stamp  ## the whole service in one process, with a demo world
 	@.venv/bin/adwatch run --demo
 
 tools:

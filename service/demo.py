@@ -35,7 +35,7 @@ class Demo:
 
     def __init__(self, embedded: Embedded, world: World = WORLD, step_s: float = 0.2) -> None:
         self._embedded, self._world, self._step_s = embedded, world, step_s
-        self._words = "making a world of an agency"
+        self._words = "making a world of an agency (a first start compiles for up to a minute)"
 
     def progress(self) -> str:
         """What is happening, for the progress line and the page."""
