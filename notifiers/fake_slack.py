@@ -271,7 +271,7 @@ async def _asked(request: Request) -> Json:
 
 
 def _check_token(request: Request, asked: Json) -> None:
-    token = request.headers.get("authorization", "").removeprefix("Bearer ") or str(asked.get("token") or "")
+    token = request.headers.get("authorization", "").removeprefix("Bearer").strip() or str(asked.get("token") or "")
     if not token:
         raise Refusal("not_authed")
     if token == "xoxb-revoked":

@@ -152,8 +152,13 @@ class Ledger:
             return {(row[0], State(row[1])): int(row[2]) for row in connection.execute(query)}
 
     def oldest_age_s(self) -> float:
-        """Age in seconds of the oldest message that still waits; 0 when none does."""
+        """Age in seconds of the oldest message that still waits; 0 when none does.
+
+        What waits for a receiver that the settings no longer name does not count, where this ledger knows receivers.
+        """
         query = select(func.min(outbox.c.created_ms)).where(outbox.c.state.in_(UNFINISHED))
+        if self._receivers:
+            query = query.where(outbox.c.receiver.in_(self._receivers))
         with self._store.read() as connection:
             oldest = connection.execute(query).scalar()
         return 0.0 if oldest is None else max(0.0, self._clock() - oldest / 1000)

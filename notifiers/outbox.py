@@ -14,11 +14,14 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select, update
 
 from alerts.change import AlertChange, Severity
+from notifiers.retention import prune
 from notifiers.store import Store
 from notifiers.tables import UNFINISHED, State, alerts, changes, deliveries, outbox
 
 SAID = ("delivered", "found")
 _LOOKED_AT = 50
+_FARTHEST_MS = 2 * 3_600_000
+"""No wait and no lease is longer: a time beyond was written by a clock that has been set back since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +68,35 @@ class Outbox:
         """Take the next message that is due, for ``lease_ms``; ``None`` when nothing is."""
         with self._store.write() as connection:
             for alert_id in self._due(connection, now_ms):
-                lock = select(alerts.c.alert_id).where(alerts.c.alert_id == alert_id).with_for_update()
-                connection.execute(lock)
+                lock = select(alerts.c.alert_id).where(alerts.c.alert_id == alert_id)
+                if connection.execute(lock.with_for_update(skip_locked=True)).first() is None:
+                    continue  # somebody else is at this alert just now
                 row = self._next(connection, alert_id, now_ms)
-                if row is not None:
+                if row is None:
+                    continue
+                try:
                     return self._take(connection, row, now_ms, lease_ms)
+                except ValueError:
+                    self._bury(connection, row, "the store holds a change that cannot be read")
         return None
+
+    def _bury(self, connection: Connection, row: Any, words: str) -> None:
+        """What cannot be read holds nothing else up."""
+        connection.execute(
+            update(outbox).where(outbox.c.id == row.id).values(state=State.DEAD.value, last=words, locked_by=None)
+        )
 
     def _due(self, connection: Connection, now_ms: int) -> list[str]:
         o = outbox.c
-        waits = and_(o.state.in_((State.WAITING.value, State.AMBIGUOUS.value)), o.due_ms <= now_ms)
-        expired = and_(o.state == State.SENDING.value, o.lease_until_ms < now_ms)
-        query = select(o.alert_id).where(o.receiver == self._receiver, or_(waits, expired))
+        waits = and_(o.state.in_((State.WAITING.value, State.AMBIGUOUS.value)), _has_come(o.due_ms, now_ms))
+        expired = and_(o.state == State.SENDING.value, _has_come(o.lease_until_ms, now_ms))
+        b = outbox.alias("begun").c
+        held = or_(
+            and_(b.state == State.AMBIGUOUS.value, ~_has_come(b.due_ms, now_ms)),
+            and_(b.state == State.SENDING.value, ~_has_come(b.lease_until_ms, now_ms)),
+        )
+        is_held = select(b.id).where(b.receiver == o.receiver, b.alert_id == o.alert_id, held).correlate(outbox)
+        query = select(o.alert_id).where(o.receiver == self._receiver, or_(waits, expired), ~is_held.exists())
         found = connection.execute(query.order_by(o.due_ms, o.id).limit(_LOOKED_AT)).scalars()
         return list(dict.fromkeys(found))
 
@@ -84,10 +104,10 @@ class Outbox:
         """The row of this alert to work on: first what may have been said, else the newest; ``None``: not now."""
         rows = self._unfinished(connection, alert_id)
         begun = [row for row in rows if row.state != State.WAITING]
-        if any(row.state == State.SENDING and row.lease_until_ms >= now_ms for row in begun):
+        if any(row.state == State.SENDING and not _came(row.lease_until_ms, now_ms) for row in begun):
             return None
         row = begun[0] if begun else max(rows, key=lambda row: row.version, default=None)
-        if row is None or (row.state != State.SENDING and row.due_ms > now_ms):
+        if row is None or (row.state != State.SENDING and not _came(row.due_ms, now_ms)):
             return None
         return row
 
@@ -110,7 +130,7 @@ class Outbox:
         }
         connection.execute(update(outbox).where(outbox.c.id == row.id).values(taken))
         told_version, place = self._said(connection, row.alert_id)
-        known = self._changes(connection, row.alert_id)
+        known = self._changes(connection, row.alert_id, told_version)
         told = known.get(told_version)
         return Job(
             delivery_id=row.delivery_id,
@@ -145,8 +165,9 @@ class Outbox:
         row = connection.execute(said.order_by(d.id.desc()).limit(1)).first()
         return (0, {}) if row is None else (row.version, json.loads(row.place or "{}"))
 
-    def _changes(self, connection: Connection, alert_id: str) -> dict[int, AlertChange]:
-        query = select(changes.c.version, changes.c.body).where(changes.c.alert_id == alert_id)
+    def _changes(self, connection: Connection, alert_id: str, since: int) -> dict[int, AlertChange]:
+        c = changes.c
+        query = select(c.version, c.body).where(c.alert_id == alert_id, c.version >= since)
         return {version: AlertChange.from_line(body.encode()) for version, body in connection.execute(query)}
 
     def say_again(self, job: Job, now_ms: int) -> bool:
@@ -195,6 +216,10 @@ class Outbox:
         with self._store.write() as connection:
             return connection.execute(begun.values(state=State.AMBIGUOUS.value, due_ms=0, locked_by=None)).rowcount
 
+    def prune(self, now_ms: int) -> int:
+        """Forget alerts that ended long ago; how many."""
+        return prune(self._store, now_ms)
+
     def revive(self, now_ms: int) -> int:
         """Try again what was given up, unless newer was said meanwhile; how many."""
         o = outbox.c
@@ -209,3 +234,12 @@ class Outbox:
             return connection.execute(
                 again.values(state=State.WAITING.value, due_ms=0, created_ms=now_ms, tries=0)
             ).rowcount
+
+
+def _has_come(at_ms: Any, now_ms: int) -> Any:
+    """:func:`_came` for the database."""
+    return or_(at_ms <= now_ms, at_ms > now_ms + _FARTHEST_MS)
+
+
+def _came(at_ms: int, now_ms: int) -> bool:
+    return at_ms <= now_ms or at_ms > now_ms + _FARTHEST_MS

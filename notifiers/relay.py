@@ -24,6 +24,7 @@ POLL_S = 0.5
 LATE_S = 120.0
 """A message that waited longer says so."""
 MOST_STORE_WAIT_S = 30.0
+TIDY_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Relay:
         self._pause = Pause()
         self._failures = 0
         self._store_failures = 0
+        self._tidied = 0.0
         self._unsaved: tuple[Job, Result] | None = None
 
     def run(self, stopped: Callable[[], bool], sleep: Callable[[float], object]) -> None:
@@ -92,11 +94,29 @@ class Relay:
             return wait_s
         job = self._outbox.claim(self._now_ms(), self._lease_ms)
         if job is None:
+            self._tidy()
             return POLL_S
-        result = self._look(job) if job.look_first else self._say(job)
+        result = self._tried(job)
         if result is not None:
             self._save(job, result)
         return self._pause.left_s(self._clock())
+
+    def _tidy(self) -> None:
+        """Once an hour, when there is nothing to say."""
+        now = self._clock()
+        if not 0 <= now - self._tidied < TIDY_S:
+            self._tidied = now
+            self._outbox.prune(self._now_ms())
+
+    def _tried(self, job: Job) -> Result | None:
+        """One try. A defect of ours costs the message it is about a wait, and no other message anything."""
+        try:
+            return self._look(job) if job.look_first else self._say(job)
+        except StoreError:
+            raise
+        except Exception as error:
+            defect = Ambiguous(f"{self._channel.name}: a defect of this service: {type(error).__name__}")
+            return self._after(job, defect, perhaps_said=True)
 
     def _save(self, job: Job, result: Result) -> None:
         """What has been said stays in memory until the database has it; nothing else is said meanwhile."""

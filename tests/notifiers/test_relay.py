@@ -30,7 +30,7 @@ GREEN = "#2eb67d"
 class Script:
     """A channel that does what it is told, in order; then it delivers."""
 
-    faults: list[Exception | None] = field(default_factory=list)
+    faults: list[BaseException | None] = field(default_factory=list)
     found: dict[str, Receipt] = field(default_factory=dict)
     said: list[Delivery] = field(default_factory=list)
     name: str = "slack"
@@ -274,9 +274,9 @@ def test_a_doubtful_message_that_was_not_said_gives_way_to_a_newer_one(new_desk:
 
 def test_a_lease_that_ran_out_is_looked_for_before_it_is_said_again(new_desk: Any, change: Make) -> None:
     desk = new_desk("slack")
-    dies, lives = Script([KeyError("killed here")]), Script()  # type: ignore[list-item]
+    dies, lives = Script([SystemExit("killed here")]), Script()
     desk.ledger.accept(change())
-    with pytest.raises(KeyError):
+    with pytest.raises(SystemExit):
         desk.relay(dies, owner="first", lease_s=60).step()
     relay = desk.relay(lives, owner="second", lease_s=60)
     relay.step()
