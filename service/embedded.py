@@ -115,6 +115,11 @@ class Embedded:
             self._save_snapshot()
 
     @property
+    def has_facts(self) -> bool:
+        """Whether anything but ticks has ever been taken."""
+        return self.pipeline.counts["accepted"] > 0
+
+    @property
     def undelivered(self) -> int:
         """Changes decided that the store has not taken yet."""
         return len(self._waiting)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -38,7 +39,7 @@ def live(settings: Settings, sock: socket.socket, journal: Journal, demo: bool) 
         embedded = Embedded(settings.detection, journal, desk.accept, metrics)
         stack.callback(_last_snapshot, embedded, keep=not demo)
         _recover(embedded)
-        progress = _no_words
+        progress: Callable[[], str] = partial(_awaiting, embedded)
         if demo:
             progress = stack.enter_context(_playing(embedded, server.address(sock)))
         elif settings.kafka.ticker == "wall":
@@ -48,8 +49,9 @@ def live(settings: Settings, sock: socket.socket, journal: Journal, demo: bool) 
         say("stopping ...")
 
 
-def _no_words() -> str:
-    return ""
+def _awaiting(embedded: Embedded) -> str:
+    """A quiet page is no good news while nothing has come in."""
+    return "" if embedded.has_facts else "No facts have arrived yet, so nothing is watched: POST them to /facts."
 
 
 def _recover(embedded: Embedded) -> None:

@@ -30,7 +30,9 @@ WORLD = World(seed=3, days=9, accounts=1, campaigns=3, clean_days=5.0, incidents
 def test_a_signal_to_end_ends_it_with_status_0_and_without_a_traceback(tmp_path: Path) -> None:
     """SIGTERM here; Ctrl-C ends the demo below."""
     with running(tmp_path, "run") as process:
-        assert httpx.get(f"{process.url()}/-/ready").status_code == 200
+        url = process.url()
+        assert httpx.get(f"{url}/-/ready").status_code == 200
+        assert "No facts have arrived yet" in httpx.get(url).text
         assert process.end(signal.SIGTERM) == 0
         assert b"Traceback" not in process.err
 
