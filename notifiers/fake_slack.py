@@ -44,6 +44,10 @@ class FakeSlack:
     """The web application around one workspace."""
 
     def __init__(self, workspace: Workspace, clock: Callable[[], float]) -> None:
+        self.start_anew(workspace, clock)
+
+    def start_anew(self, workspace: Workspace, clock: Callable[[], float]) -> None:
+        """Forget what was said and what was to go wrong; ``clock``: seconds since 1970."""
         self.workspace = workspace
         self.script = FaultScript()
         self.calls: list[tuple[float, str, int]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -147,11 +148,18 @@ def new_desk(clock: Clock, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
         store.close()
 
 
-@pytest.fixture
-def slack(clock: Clock) -> Iterator[Running]:
-    """A fake Slack over real HTTP, on the test's clock."""
-    with running(Workspace(clock), clock) as fake:
+@pytest.fixture(scope="session")
+def slack_server() -> Iterator[Running]:
+    """A fake Slack over real HTTP."""
+    with running() as fake:
         yield fake
+
+
+@pytest.fixture
+def slack(slack_server: Running, clock: Clock) -> Running:
+    """The fake Slack as new, on the test's clock."""
+    slack_server.fake.start_anew(Workspace(clock), clock)
+    return slack_server
 
 
 @pytest.fixture
@@ -300,14 +308,15 @@ def postgres() -> Iterator[Callable[[], str]]:
         "-N",
     ]
     subprocess.run(initdb, user=user, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    serve: list[str | Path] = [found / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
+    serve: list[str | Path] = [found / "postgres", "-D", folder / "data", "-k", folder]
+    serve += ["-c", "listen_addresses=", "-c", "fsync=off"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(serve, user=user, stdout=log, stderr=log, cwd=folder)
     try:
         _wait_for(folder, server)
         yield lambda: _new_database(folder)
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGQUIT)  # nothing in it is needed any more
         server.wait(timeout=20)
         shutil.rmtree(folder, ignore_errors=True)
 

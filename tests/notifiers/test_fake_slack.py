@@ -37,6 +37,7 @@ def header(length: int) -> dict[str, Any]:
     return {"type": "header", "text": {"type": "plain_text", "text": "x" * length}}
 
 
+@pytest.mark.filterwarnings("ignore:The top-level:UserWarning")
 @pytest.mark.parametrize(
     ("asked", "error"),
     [

@@ -21,7 +21,7 @@ from notifiers.ledger import Ledger
 from notifiers.store import Store
 from notifiers.tables import UNFINISHED
 
-KILLS = 8
+KILLS = 4
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def test_the_oldest_message_has_an_age(desk: Any, change: Make) -> None:
     assert desk.ledger.oldest_age_s() == pytest.approx(90, abs=0.01)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations([1, 1, 2, 2, 3, 4]), muted=st.sets(st.sampled_from([1, 2, 3, 4])))
 def test_in_any_order_and_with_repeats_every_told_alert_ends_with_its_newest_version_waiting(
     order: list[int], muted: set[int], change: Make, tmp_path_factory: pytest.TempPathFactory

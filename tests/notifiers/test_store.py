@@ -115,5 +115,5 @@ def test_two_processes_may_make_the_schema_at_once(store_url: str) -> None:
     code = "import sys; from notifiers.store import Store; Store(sys.argv[1])"
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    made: list[Any] = [subprocess.Popen([sys.executable, "-c", code, store_url], env=environment) for _ in range(3)]
-    assert [one.wait(timeout=60) for one in made] == [0, 0, 0]
+    made: list[Any] = [subprocess.Popen([sys.executable, "-c", code, store_url], env=environment) for _ in range(2)]
+    assert [one.wait(timeout=60) for one in made] == [0, 0]
