@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river.base import SupervisedAnomalyDetector
 
-from detectors import deficit
+from detectors import deficit, lag
 
 Row = NDArray[np.float64]
 
@@ -28,57 +28,10 @@ GRID = (1.4, 1.7, 2.2, 3.0, 5.0)
 GRID_ARRAY = np.array(GRID)
 GRID_SIZE = len(GRID)
 HORIZON = deficit.DECISION_NATS / (1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY)
-DELAY_EDGES_MS = np.array([60_000.0 * 2.0**k for k in range(14)])
-"""Upper edges of the delay bins: 1, 2, 4 ... 8,192 minutes; a last bin has none."""
-DELAYS = len(DELAY_EDGES_MS) + 1
 
 # The columns of a cohort row: evidence R, onset (cohorts since the newest), its nats and its ratio.
 EVIDENCE, ONSET, NATS, RATIO = range(4)
 COLUMNS = 4
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def delay_bin(lag_ms: float) -> int:
-    """Which bin a delay falls into."""
-    k = 0
-    while k < DELAYS - 1 and lag_ms >= DELAY_EDGES_MS[k]:
-        k += 1
-    return k
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def arrived(delays: Row, age_ms: float) -> float:
-    """Share of conversions that arrive within ``age_ms`` of the click; even within a bin."""
-    total = delays.sum()
-    if total <= 0.0 or age_ms <= 0.0:
-        return 1.0 if total <= 0.0 else 0.0
-    below = 0.0
-    low = 0.0
-    for k in range(DELAYS - 1):
-        high = DELAY_EDGES_MS[k]
-        if age_ms < high:
-            return float((below + delays[k] * (age_ms - low) / (high - low)) / total)
-        below += delays[k]
-        low = high
-    return float((below + 0.5 * delays[DELAYS - 1]) / total)
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def matured(delays: Row, youngest_ms: float, span_ms: float) -> float:
-    """Mean share arrived of clicks spread evenly over ``span_ms``, the last of them ``youngest_ms`` ago."""
-    total = 0.0
-    for k in range(3):
-        total += arrived(delays, youngest_ms + span_ms * (2 * k + 1) / 6.0)
-    return total / 3.0
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def shares(delays: Row, youngest_ms: Row, span_ms: Row) -> Row:
-    """:func:`matured` of many stretches of clicks."""
-    found = np.empty(len(youngest_ms))
-    for i in range(len(youngest_ms)):
-        found[i] = matured(delays, youngest_ms[i], span_ms[i])
-    return found
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -129,7 +82,7 @@ class CohortDeficit(SupervisedAnomalyDetector):
     def score_one(self, x: dict[str, Any], y: Any) -> float:
         """Evidence after this hour, ``log10(1 + R)``, without taking it."""
         seen, due = self._after(x, y)
-        share = np.array([matured(np.asarray(self.delays), 3.6e6 * i, 3.6e6) for i in range(self.hours)])
+        share = np.array([lag.matured(np.asarray(self.delays), 3.6e6 * i, 3.6e6) for i in range(self.hours)])
         return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, self.phi, 0.0))
 
     def _after(self, x: dict[str, Any], y: Any) -> tuple[Row, Row]:

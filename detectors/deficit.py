@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river.base import SupervisedAnomalyDetector
 
-from detectors import level
+from detectors import lag, level
 
 Row = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ DECISION_NATS = 12.0
 HORIZON = DECISION_NATS / (1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY)
 """Expected conversions that a decision for each ratio rests on; over them an error of the level adds up."""
 TYPICAL_HORIZON = 40.0
+AT_ONCE = np.eye(lag.STAGES)[0]
 
 # The columns of a deficit row: waiting step, then five per ratio of the grid, then the recovery.
 WAIT_N, WAIT_MU, WAIT_MS, RECOVERY = range(4)
@@ -179,7 +180,7 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         return math.log10(1.0 + evidence(row))
 
     def _expect(self, row: Row, x: dict[str, Any]) -> tuple[float, float]:
-        exposure = level.arrive(row, float(x["cost"]), float(x["dt_ms"]), np.array([1.0, 0.0, 0.0, 0.0]))
+        exposure = level.arrive_after(row, float(x["cost"]), float(x["dt_ms"]), AT_ONCE)
         return exposure, exposure * level.rate(row, 0.0)
 
     def _spread(self) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """How many conversions to expect from spend: a slow level, a daily shape, and the delay from click to conversion.
 
 Spend reaches the conversion count late.  The arrived exposure of a step is spend convolved with the lag, kept as one
-exponentially weighted mean of the spend rate per lag stage; each mean is divided by its own start-up weight, so that
+exponentially weighted mean of the spend rate per stage of the lag; each mean is divided by its own start-up weight, so that
 a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean of a
 gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
 exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits in the hour's sums and is learned when the
@@ -18,34 +18,43 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
+from detectors import lag
+
 Row = NDArray[np.float64]
 
-LAG_TAU_MS = (2_400_000.0, 28_800_000.0, 432_000_000.0)
-"""Mean delays of the three lag stages: 40 minutes, 8 hours, 5 days; a fourth stage has no delay."""
-LAG_EDGE_MS = (300_000, 7_200_000, 86_400_000)
-"""A conversion's lag below the first edge is 'at once'; the edges part the stages."""
 FORGET_MS = 14 * 86_400_000.0
 PRIOR_CONVERSIONS = 6.0
 MIN_CONVERSIONS = 10.0
 
 # The columns of a level row.
-A, B, PEARSON, PEARSON_WEIGHT, HOUR_N, HOUR_X, HOUR_MU, EWMA_1, EWMA_2, EWMA_3, WEIGHT_1, WEIGHT_2, WEIGHT_3 = range(13)
-COLUMNS = 13
+A, B, PEARSON, PEARSON_WEIGHT, HOUR_N, HOUR_X, HOUR_MU, HOUR_TOLD, SPENT = range(9)
+WEIGHT = SPENT + lag.STAGES - 1
+COLUMNS = WEIGHT + lag.STAGES - 1
+"""After the sums: the mean spend rate per exponential of the lag, then how far each mean has started up."""
 PHI_PRIOR = 1.1
 PHI_PRIOR_WEIGHT = 40.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def arrive(row: Row, cost: float, dt_ms: float, lag: Row) -> float:
-    """Arrived exposure of a step of ``dt_ms`` in which ``cost`` was spent; ``lag`` holds the four stage weights."""
-    exposure = lag[0] * cost
-    for k in range(3):
-        tau = 2_400_000.0 if k == 0 else (28_800_000.0 if k == 1 else 432_000_000.0)
-        keep = math.exp(-dt_ms / tau)
-        row[EWMA_1 + k] = row[EWMA_1 + k] * keep + cost / dt_ms * (1.0 - keep)
-        row[WEIGHT_1 + k] = row[WEIGHT_1 + k] * keep + (1.0 - keep)
-        exposure += lag[1 + k] * row[EWMA_1 + k] / row[WEIGHT_1 + k] * dt_ms
+def arrive(row: Row, cost: float, dt_ms: float, weights: Row, keep: Row) -> float:
+    """Arrived exposure of a step of ``dt_ms`` in which ``cost`` was spent.
+
+    ``weights``: of the lag's stages (:func:`detectors.lag.fit`); ``keep``: :func:`detectors.lag.keeps` of ``dt_ms``.
+    """
+    exposure = weights[0] * cost
+    for k in range(lag.STAGES - 1):
+        row[SPENT + k] = row[SPENT + k] * keep[k] + cost / dt_ms * (1.0 - keep[k])
+        row[WEIGHT + k] = row[WEIGHT + k] * keep[k] + (1.0 - keep[k])
+        exposure += weights[1 + k] * row[SPENT + k] / row[WEIGHT + k] * dt_ms
     return float(exposure)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def arrive_after(row: Row, cost: float, dt_ms: float, weights: Row) -> float:
+    """:func:`arrive` of one step by itself."""
+    keep = np.empty(lag.STAGES - 1)
+    lag.keeps(dt_ms, keep)
+    return float(arrive(row, cost, dt_ms, weights, keep))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -65,10 +74,12 @@ def dispersion(row: Row) -> float:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def note(row: Row, n: float, exposure: float, mu: float) -> None:
-    """Put a judged step into the running hour."""
+    """Put a judged step into the running hour; ``mu`` is 0 where nothing was expected yet."""
     row[HOUR_N] += n
     row[HOUR_X] += exposure
-    row[HOUR_MU] += mu
+    if mu > 0.0:
+        row[HOUR_MU] += mu
+        row[HOUR_TOLD] += n
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -79,7 +90,7 @@ def commit(row: Row, elapsed_ms: float) -> None:
     row[B] = row[B] * keep + row[HOUR_X]
     mu = row[HOUR_MU]
     if mu > 0.0:
-        square = min((row[HOUR_N] - mu) ** 2, 16.0 * mu + 16.0)
+        square = min((row[HOUR_TOLD] - mu) ** 2, 16.0 * mu + 16.0)
         row[PEARSON] = row[PEARSON] * keep + square
         row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
     drop(row)
@@ -91,6 +102,7 @@ def drop(row: Row) -> None:
     row[HOUR_N] = 0.0
     row[HOUR_X] = 0.0
     row[HOUR_MU] = 0.0
+    row[HOUR_TOLD] = 0.0
 
 
 class ConversionLevel(base.Regressor):
@@ -109,20 +121,20 @@ class ConversionLevel(base.Regressor):
     1.0
     """
 
-    def __init__(self, lag: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)) -> None:
-        self.lag = lag
+    def __init__(self, weights: tuple[float, ...] = (1.0,) + (0.0,) * (lag.STAGES - 1)) -> None:
+        self.weights = weights
         self._row = np.zeros(COLUMNS)
 
     def learn_one(self, x: dict[str, Any], y: float) -> None:
         """Learn ``y`` conversions on the exposure of ``x``."""
-        exposure = arrive(self._row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.lag))
+        exposure = arrive_after(self._row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.weights))
         note(self._row, float(y), exposure, exposure * rate(self._row, 0.0))
         commit(self._row, float(x["dt_ms"]))
 
     def predict_one(self, x: dict[str, Any]) -> float:
         """Expected conversions of the step; changes nothing."""
         row = self._row.copy()
-        exposure = arrive(row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.lag))
+        exposure = arrive_after(row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.weights))
         return float(exposure * rate(row, 0.0))
 
     @property

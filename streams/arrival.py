@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.cohort import delay_bin
+from detectors.lag import delay_bin
 from streams.ids import HOUR_MS, seen
 from streams.panes import (
     BASKETS,
@@ -105,15 +105,6 @@ def move(sources: Rows, source: int, at_ms: int, tick_ms: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _stage(lag_ms: int) -> int:
-    if lag_ms < 300_000:
-        return 0
-    if lag_ms < 7_200_000:
-        return 1
-    return 2 if lag_ms < 86_400_000 else 3
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _sum(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
     sums[:] = 0
     if facts.kind[i] == DELIVERY:
@@ -189,5 +180,4 @@ def take(
             series[leaf].total[m] += waiting[row].sums[m]
         if kind == CONVERSION and facts.lag_ms[i] >= 0 and primary:
             waiting[row].clicked_hour = (at_ms - facts.lag_ms[i]) // HOUR_MS
-            accounts[places.account[key]].lags[_stage(facts.lag_ms[i])] += 1
             accounts[places.account[key]].delays[delay_bin(facts.lag_ms[i])] += 1.0

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, level
+from detectors import basket, lag, level
 from streams import hours
 from streams.hours import HOUR_MS, HOURS, add_up, turn
 from streams.modes import BLIND, MODE_ROAS
@@ -40,13 +40,19 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         series[s].expected = 0.0
         series[s].baskets = 0.0
         series[s].basket_off = 0.0
+    keep = np.empty(lag.STAGES - 1)
+    kept_ms = 0.0
     for s in mine:
         if series[s].level != LEAF or sources[series[s].source].dt_ms <= 0.0:
             continue
         cost = series[s].step[COST] / 1e6
-        if cost == 0.0 and series[s].learned[level.WEIGHT_1] == 0.0:
+        if cost == 0.0 and series[s].learned[level.WEIGHT] == 0.0:
             continue
-        x = level.arrive(series[s].learned, cost, sources[series[s].source].dt_ms, accounts[series[s].account].lag)
+        dt_ms = sources[series[s].source].dt_ms
+        if dt_ms != kept_ms:
+            lag.keeps(dt_ms, keep)
+            kept_ms = dt_ms
+        x = level.arrive(series[s].learned, cost, dt_ms, accounts[series[s].account].lag, keep)
         series[s].exposure = x
         series[series[s].parent].exposure += x
         series[series[series[s].parent].parent].exposure += x

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import cohort, deficit, level
+from detectors import deficit, lag, level
 from streams.expect import season
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import BLIND, MODE_ROAS
@@ -23,7 +23,6 @@ Rows = NDArray[Any]
 DAY_MS = 86_400_000
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
-LAG_PRIOR = 20.0
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 TESTS = 4.0
 """Tests run on every series: count, cohorts, silence, baskets; they share the account's allowance."""
@@ -76,7 +75,7 @@ def _learn_usual(series: Rows, s: int, hour: int) -> None:
 def _learn_season(accounts: Rows, a: int, at_ms: int, row: Floats) -> None:
     hour = at_ms // HOUR_MS % 24
     factor = season(accounts, a, at_ms)
-    accounts[a].season_n[hour] += row[level.HOUR_N]
+    accounts[a].season_n[hour] += row[level.HOUR_TOLD]
     accounts[a].season_mu[hour] += row[level.HOUR_MU] / factor
 
 
@@ -99,7 +98,7 @@ def _pool(series: Rows, mine: Ints) -> None:
             series[s].learned[level.B] = 0.0
     for s in mine:
         row = series[s].learned
-        spent = series[s].unassigned == 0 or row[level.WEIGHT_1] > 0.0
+        spent = series[s].unassigned == 0 or row[level.WEIGHT] > 0.0
         up = series[s].parent if series[s].level == LEAF else -1
         while up != -1:
             series[up].learned[level.A] += row[level.A]
@@ -143,11 +142,9 @@ def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _learn_lag(accounts: Rows, a: int, new_day: bool) -> None:
-    total = LAG_PRIOR + accounts[a].lags.sum()
-    for k in range(4):
-        accounts[a].lag[k] = (accounts[a].lags[k] + (LAG_PRIOR if k == 0 else 0.0)) / total
+    lag.fit(accounts[a].lag, accounts[a].delays)
     if new_day:
-        for k in range(cohort.DELAYS):
+        for k in range(lag.BINS):
             accounts[a].delays[k] *= DAY_KEEP
         for h in range(24):
             accounts[a].season_n[h] *= DAY_KEEP

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.signal import Name
-from detectors import cohort
+from detectors import lag
 from streams.history import HOUR_MS, History
 from streams.hours import CLICKED, DUE, EXPECTED, HOURS, KNOWN, SEEN
 
@@ -62,7 +62,7 @@ def _short_odds(history: History, s: int, onset_ms: int) -> float:
     seen, expected, from_ms = history.run(s, onset_ms)
     told = Stretch(_part(0.0, 0.0), _part(0.0, 0.0), _part(0.0, 0.0), _part(seen, expected))
     age_ms = max(history.end_ms(s) - from_ms, 1)
-    return odds(told, history.phi(s, expected), cohort.matured(_delays(history, s), 0.0, age_ms))
+    return odds(told, history.phi(s, expected), lag.matured(_delays(history, s), 0.0, age_ms))
 
 
 def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:
@@ -87,8 +87,8 @@ def stretches(history: History, s: int, onset_ms: int) -> Stretch:
     begins = np.arange(first, newest + 1) * HOUR_MS
     ends = np.minimum(begins + HOUR_MS, end_ms)
     delays = _delays(history, s)
-    by_now = cohort.shares(delays, (end_ms - ends).astype(float), (ends - begins).astype(float))
-    at_once = float(cohort.matured(delays, 0.0, float(HOUR_MS)))
+    by_now = lag.shares(delays, (end_ms - ends).astype(float), (ends - begins).astype(float))
+    at_once = float(lag.matured(delays, 0.0, float(HOUR_MS)))
     later = np.maximum(by_now - at_once, 0.0)
     clicked, due, known = cells[:, CLICKED] / 1e6, cells[:, DUE], _known_share(history, s)
     fresh = (_after(clicked), _after(due * by_now))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, level, outage
+from detectors import basket, cohort, deficit, lag, level, outage
 from events.batch import Key
 from streams import hours
 from streams.columns import Columns, Spec
@@ -80,9 +80,8 @@ ACCOUNTS: Spec = {
     "series": (np.int64, (), NONE),
     "season_n": (np.float64, (24,), 0.0),
     "season_mu": (np.float64, (24,), 0.0),
-    "lags": (np.int64, (4,), 0),
-    "delays": (np.float64, (cohort.DELAYS,), 0.0),
-    "lag": (np.float64, (4,), 0.0),
+    "delays": (np.float64, (lag.BINS,), 0.0),
+    "lag": (np.float64, (lag.STAGES,), 1.0 / lag.STAGES),
     "watermark_ms": (np.int64, (), NONE),
     "first_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
@@ -115,7 +114,7 @@ class Registry:
         if found is None:
             found = self._accounts[name] = self.accounts.add()
             self.currencies.append(None)
-            self.accounts["lag"][found, 0] = 1.0
+            self.accounts["lag"][found] = np.eye(lag.STAGES)[0]
             self.accounts["series"][found] = self._series(Scope(name), ACCOUNT, NONE, NONE, found)
         return found
 

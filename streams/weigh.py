@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, outage
+from detectors import basket, cohort, deficit, lag, outage
 from streams import hours
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import BLIND, MODE_OUTAGE, MODE_ROAS
@@ -25,8 +25,8 @@ SUSPICION = 0.4
 """Share of the threshold, in log, from which nothing is learned."""
 CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
-LEAST_DUE = 4.0
-"""Matured conversions that cohorts must lack for their evidence to be worth computing."""
+WORTH_NATS = 3.0
+"""Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
 HOT_COUNT, HOT_COHORT = 1, 2
 
 
@@ -121,9 +121,9 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet
 def _mature(delays: Floats, until: int, share: Floats) -> None:
     """Share arrived of the clicks of the newest hour, which is not over, and of the hours before."""
     begins = (until - 1) // HOUR_MS * HOUR_MS
-    share[0] = cohort.matured(delays, 0.0, until - begins)
+    share[0] = lag.matured(delays, 0.0, until - begins)
     for i in range(1, HOURS):
-        share[i] = cohort.matured(delays, until - begins + (i - 1.0) * HOUR_MS, HOUR_MS)
+        share[i] = lag.matured(delays, until - begins + (i - 1.0) * HOUR_MS, HOUR_MS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -132,6 +132,7 @@ def _cohorts(series: Rows, s: int, newest: int, share: Floats, seen: Floats, due
     if (series[s].mode | modes_above(series, s)) & BLIND or series[s].unassigned:
         return 0
     cells = min(HOURS, newest - series[s].since_hour + 1, series[s].history_hour + 1)
+    total = 0.0
     missing = 0.0
     most = 0.0
     for i in range(cells):
@@ -139,6 +140,8 @@ def _cohorts(series: Rows, s: int, newest: int, share: Floats, seen: Floats, due
         inside = series[s].history_hour >= hour > series[s].history_hour - HOURS
         seen[i] = series[s].history[hour % HOURS, hours.CLICKED] / 1e6 if inside else 0.0
         due[i] = series[s].history[hour % HOURS, hours.DUE] if inside else 0.0
+        total += due[i] * share[i]
         missing += due[i] * share[i] - seen[i]
-        most = max(most, missing)
-    return max(cells, 0) if most > LEAST_DUE else 0
+        if missing > 0.0:
+            most = max(most, missing * missing / total)
+    return max(cells, 0) if most > 2.0 * WORTH_NATS * series[s].phi else 0

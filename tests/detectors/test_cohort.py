@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import cohort, deficit
+from detectors import cohort, deficit, lag
 
 HOUR_MS = 3_600_000.0
 DELAYS = np.array([0.0, 1, 3, 5, 9, 12, 15, 15, 12, 10, 8, 5, 3, 1, 1])
@@ -21,18 +21,18 @@ LONG = np.array([2.0, 2, 4, 8, 11, 8, 3, 2, 4, 7, 7, 8, 9, 12, 13])
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
 def test_what_has_arrived_never_shrinks_and_is_a_share(young_ms: float, older_ms: float) -> None:
     low, high = sorted((young_ms, older_ms))
-    assert 0.0 <= cohort.arrived(DELAYS, low) <= cohort.arrived(DELAYS, high) <= 1.0
+    assert 0.0 <= lag.arrived(DELAYS, low) <= lag.arrived(DELAYS, high) <= 1.0
 
 
 @given(st.floats(0, 1e9))
 def test_a_delay_falls_between_the_edges_of_its_bin(lag_ms: float) -> None:
-    k = cohort.delay_bin(lag_ms)
-    edges = [0.0, *cohort.DELAY_EDGES_MS, math.inf]
+    k = lag.delay_bin(lag_ms)
+    edges = [0.0, *lag.EDGES_MS, math.inf]
     assert edges[k] <= lag_ms < edges[k + 1]
 
 
 def test_without_delays_known_all_has_arrived() -> None:
-    assert cohort.arrived(np.zeros(cohort.DELAYS), 1.0) == 1.0
+    assert lag.arrived(np.zeros(lag.BINS), 1.0) == 1.0
 
 
 CELLS = st.lists(st.tuples(st.integers(0, 30), st.floats(0.01, 30.0)), min_size=1, max_size=48)
@@ -64,8 +64,8 @@ class Shop:
         self.rng = np.random.default_rng(seed)
         self.due, self.dear_from, self.ratio = due, dear_from, ratio
         self.share = delays / delays.sum()
-        self.low = np.array([1.0, *cohort.DELAY_EDGES_MS])
-        self.high = np.array([*cohort.DELAY_EDGES_MS, 2 * cohort.DELAY_EDGES_MS[-1]])
+        self.low = np.array([1.0, *lag.EDGES_MS])
+        self.high = np.array([*lag.EDGES_MS, 2 * lag.EDGES_MS[-1]])
         self.seen = np.zeros((2000, 2000))
         self.hour = 0
 
@@ -88,7 +88,7 @@ class Shop:
 
 
 def matured(delays: np.ndarray) -> np.ndarray:
-    return np.array([cohort.matured(delays, i * HOUR_MS, HOUR_MS) for i in range(48)])
+    return np.array([lag.matured(delays, i * HOUR_MS, HOUR_MS) for i in range(48)])
 
 
 SHARE = matured(DELAYS)
@@ -122,7 +122,7 @@ def test_who_knows_the_click_finds_dear_clicks_sooner_than_who_counts_arrivals()
         while len(found) < 2 and shop.hour < full + 200:
             shop.pass_hour()
             if shop.hour > full - 60:
-                arrived = due * cohort.arrived(LONG, shop.hour * HOUR_MS)
+                arrived = due * lag.arrived(LONG, shop.hour * HOUR_MS)
                 deficit.step(row, shop.arrivals(), arrived, 1.0, 0.0, 0.0, 0.0)
             if shop.hour > full and evidence(shop, share) >= gamma:
                 found.setdefault("known", shop.hour - full)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from detectors import basket, deficit, level, outage
+from detectors import basket, deficit, lag, level, outage
 
 COUNTS = st.integers(0, 40)
 MEANS = st.floats(0.01, 60.0)
@@ -47,14 +47,16 @@ def test_compiled_steps_equal_interpreted_ones_bit_by_bit(steps: list[tuple[int,
 @given(st.lists(st.tuples(st.floats(0, 1e6), COUNTS), max_size=40))
 def test_the_compiled_level_equals_the_interpreted_one_bit_by_bit(steps: list[tuple[float, int]]) -> None:
     """The same for the delayed exposure and what is learned from it."""
-    lag = np.array([0.5, 0.2, 0.2, 0.1])
+    weights = np.full(lag.STAGES, 1.0 / lag.STAGES)
+    keep = np.empty(lag.STAGES - 1)
+    lag.keeps(60_000.0, keep)
     rows = np.zeros(level.COLUMNS), np.zeros(level.COLUMNS)
     for cost, n in steps:
         for row, arrive, note, commit in (
             (rows[0], level.arrive, level.note, level.commit),
             (rows[1], level.arrive.py_func, level.note.py_func, level.commit.py_func),
         ):
-            exposure = arrive(row, cost, 60_000.0, lag)
+            exposure = arrive(row, cost, 60_000.0, weights, keep)
             note(row, float(n), exposure, exposure * 0.01)
             commit(row, 3_600_000.0)
     assert rows[0].tobytes() == rows[1].tobytes()

@@ -1,0 +1,111 @@
+"""How late conversions come: a histogram of delays from click to conversion, and exponentials fitted to it.
+
+The histogram answers "which share of what was clicked so long ago should have arrived".  The exponentials, of fixed
+mean delays a factor of four apart, turn a stream of spend into a stream of expected arrivals with one number of state
+each; their weights are the maximum likelihood of the histogram, by expectation maximisation on its bins (Dempster,
+Laird and Rubin 1977).  Delays longer than the history is old are not seen yet; the first days take them for none.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[np.float64]
+
+EDGES_MS = np.array([60_000.0 * 2.0**k for k in range(14)])
+"""Upper edges of the delay bins: 1, 2, 4 ... 8,192 minutes; a last bin has none."""
+BINS = len(EDGES_MS) + 1
+TAUS_MS = np.array([60_000.0 * 4.0**k for k in range(1, 8)])
+"""Mean delays of the exponentials: 4, 16, 64 ... 16,384 minutes."""
+STAGES = len(TAUS_MS) + 1
+"""Weights of a lag: what arrives at once, then one per exponential."""
+ROUNDS = 20
+PRIOR = 20.0
+"""Conversions' worth of belief that all arrive at once."""
+
+
+def _bin_shares() -> Row:
+    """Share of every stage (rows) that falls into every bin (columns)."""
+    shares = np.zeros((STAGES, BINS))
+    shares[0, 0] = 1.0
+    edges = np.array([0.0, *EDGES_MS, np.inf])
+    for k in range(1, STAGES):
+        shares[k] = np.exp(-edges[:-1] / TAUS_MS[k - 1]) - np.exp(-edges[1:] / TAUS_MS[k - 1])
+    return shares
+
+
+BIN_SHARES = _bin_shares()
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def delay_bin(lag_ms: float) -> int:
+    """Which bin a delay falls into."""
+    k = 0
+    while k < BINS - 1 and lag_ms >= EDGES_MS[k]:
+        k += 1
+    return k
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def fit(lag: Row, delays: Row) -> None:
+    """Move the weights ``lag`` (they sum to 1) towards the likeliest ones of the histogram ``delays``."""
+    total = delays.sum() + PRIOR
+    shares = np.empty(STAGES)
+    for _ in range(ROUNDS):
+        shares[:] = 0.0
+        shares[0] = PRIOR
+        for b in range(BINS):
+            told = 0.0
+            for k in range(STAGES):
+                told += max(lag[k], 1e-6) * BIN_SHARES[k, b]
+            for k in range(STAGES):
+                if delays[b] > 0.0:
+                    shares[k] += delays[b] * max(lag[k], 1e-6) * BIN_SHARES[k, b] / told
+        for k in range(STAGES):
+            lag[k] = shares[k] / total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def arrived(delays: Row, age_ms: float) -> float:
+    """Share of conversions that arrive within ``age_ms`` of the click; even within a bin."""
+    total = delays.sum()
+    if total <= 0.0 or age_ms <= 0.0:
+        return 1.0 if total <= 0.0 else 0.0
+    below = 0.0
+    low = 0.0
+    for k in range(BINS - 1):
+        high = EDGES_MS[k]
+        if age_ms < high:
+            return float((below + delays[k] * (age_ms - low) / (high - low)) / total)
+        below += delays[k]
+        low = high
+    return float((below + 0.5 * delays[BINS - 1]) / total)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def matured(delays: Row, youngest_ms: float, span_ms: float) -> float:
+    """Mean share arrived of clicks spread evenly over ``span_ms``, the last of them ``youngest_ms`` ago."""
+    total = 0.0
+    for k in range(3):
+        total += arrived(delays, youngest_ms + span_ms * (2 * k + 1) / 6.0)
+    return total / 3.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def shares(delays: Row, youngest_ms: Row, span_ms: Row) -> Row:
+    """:func:`matured` of many stretches of clicks."""
+    found = np.empty(len(youngest_ms))
+    for i in range(len(youngest_ms)):
+        found[i] = matured(delays, youngest_ms[i], span_ms[i])
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def keeps(dt_ms: float, into: Row) -> None:
+    """Share of each exponential's state that ``dt_ms`` leaves."""
+    for k in range(STAGES - 1):
+        into[k] = math.exp(-dt_ms / TAUS_MS[k])
