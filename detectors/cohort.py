@@ -82,7 +82,8 @@ class CohortDeficit(SupervisedAnomalyDetector):
     def score_one(self, x: dict[str, Any], y: Any) -> float:
         """Evidence after this hour, ``log10(1 + R)``, without taking it."""
         seen, due = self._after(x, y)
-        share = np.array([lag.matured(np.asarray(self.delays), 3.6e6 * i, 3.6e6) for i in range(self.hours)])
+        below = lag.cumulated(np.asarray(self.delays))
+        share = np.array([lag.matured(below, 3.6e6 * i, 3.6e6) for i in range(self.hours)])
         return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, self.phi, 0.0))
 
     def _after(self, x: dict[str, Any], y: Any) -> tuple[Row, Row]:

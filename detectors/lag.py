@@ -70,38 +70,58 @@ def fit(lag: Row, delays: Row) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def arrived(delays: Row, age_ms: float) -> float:
-    """Share of conversions that arrive within ``age_ms`` of the click; even within a bin."""
+def cumulate(delays: Row, below: Row) -> None:
+    """Fill ``below`` with the share of delays under each bin's upper edge; all ones where none is known.
+
+    Of the delays beyond the last edge half are taken to have come, so the last share is not 1.
+    """
     total = delays.sum()
-    if total <= 0.0 or age_ms <= 0.0:
-        return 1.0 if total <= 0.0 else 0.0
-    below = 0.0
-    low = 0.0
-    for k in range(BINS - 1):
-        high = EDGES_MS[k]
-        if age_ms < high:
-            return float((below + delays[k] * (age_ms - low) / (high - low)) / total)
-        below += delays[k]
-        low = high
-    return float((below + 0.5 * delays[BINS - 1]) / total)
+    sum_ = 0.0
+    for k in range(BINS):
+        sum_ += delays[k] if k < BINS - 1 else 0.5 * delays[k]
+        below[k] = sum_ / total if total > 0.0 else 1.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def matured(delays: Row, youngest_ms: float, span_ms: float) -> float:
+def arrived(below: Row, age_ms: float) -> float:
+    """Share of conversions that arrive within ``age_ms`` of the click, of :func:`cumulate`; even within a bin."""
+    if below[0] >= 1.0:
+        return 1.0
+    if age_ms < EDGES_MS[0]:
+        return float(below[0] * max(age_ms, 0.0) / EDGES_MS[0])
+    k = min(int(math.log2(age_ms / EDGES_MS[0])) + 1, BINS - 1)
+    if k == BINS - 1:
+        return float(below[k])
+    return float(below[k - 1] + (below[k] - below[k - 1]) * (age_ms / EDGES_MS[k - 1] - 1.0))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def matured(below: Row, youngest_ms: float, span_ms: float) -> float:
     """Mean share arrived of clicks spread evenly over ``span_ms``, the last of them ``youngest_ms`` ago."""
     total = 0.0
     for k in range(3):
-        total += arrived(delays, youngest_ms + span_ms * (2 * k + 1) / 6.0)
+        total += arrived(below, youngest_ms + span_ms * (2 * k + 1) / 6.0)
     return total / 3.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def shares(delays: Row, youngest_ms: Row, span_ms: Row) -> Row:
+def shares(below: Row, youngest_ms: Row, span_ms: Row) -> Row:
     """:func:`matured` of many stretches of clicks."""
     found = np.empty(len(youngest_ms))
     for i in range(len(youngest_ms)):
-        found[i] = matured(delays, youngest_ms[i], span_ms[i])
+        found[i] = matured(below, youngest_ms[i], span_ms[i])
     return found
+
+
+def cumulated(delays: Row) -> Row:
+    """:func:`cumulate` into an array of its own.
+
+    >>> arrived(cumulated(np.array([0.0, 0.0, 1.0] + [0.0] * 12)), 180_000)
+    0.5
+    """
+    below = np.empty(BINS)
+    cumulate(delays, below)
+    return below
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

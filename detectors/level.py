@@ -1,9 +1,9 @@
 """How many conversions to expect from spend: a slow level, a daily shape, and the delay from click to conversion.
 
 Spend reaches the conversion count late.  The arrived exposure of a step is spend convolved with the lag, kept as one
-exponentially weighted mean of the spend rate per stage of the lag; each mean is divided by its own start-up weight, so that
-a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean of a
-gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
+exponentially weighted mean of the spend rate per stage of the lag; each mean is divided by its own start-up weight, so
+that a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean
+of a gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
 exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits in the hour's sums and is learned when the
 suspicion has passed, or never.
 """

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[Any]
 
 BUSY_A_DAY = 1000.0
-COHORT_MS = 300_000
+COHORT_MS = 900_000
 """How often click cohorts are judged; their onsets are whole hours."""
 
 

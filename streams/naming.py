@@ -112,7 +112,7 @@ def _part(seen: float, expected: float) -> Part:
 
 
 def _delays(history: History, s: int) -> Floats:
-    return np.asarray(history.registry.accounts["delays"][int(history.registry.series["account"][s])])
+    return lag.cumulated(history.registry.accounts["delays"][int(history.registry.series["account"][s])])
 
 
 def _known_share(history: History, s: int) -> float:

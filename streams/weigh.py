@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, lag, outage
+from detectors import basket, cohort, deficit, lag, level, outage
 from streams import hours
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import BLIND, MODE_OUTAGE, MODE_ROAS
@@ -100,12 +100,15 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet
     share = np.empty(HOURS)
     seen = np.empty(HOURS)
     due = np.empty(HOURS)
+    below = np.empty(lag.BINS)
     last = -1
     for s in mine:
         a = series[s].account
+        if last < 0:
+            lag.cumulate(accounts[a].delays, below)
         if end(series, sources, accounts, s) != last:
             last = end(series, sources, accounts, s)
-            _mature(accounts[a].delays, last, share)
+            _mature(below, last, share)
         series[s].hot &= ~HOT_COHORT
         cells = _cohorts(series, s, (last - 1) // HOUR_MS, share, seen, due)
         if cells == 0:
@@ -118,18 +121,19 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _mature(delays: Floats, until: int, share: Floats) -> None:
+def _mature(below: Floats, until: int, share: Floats) -> None:
     """Share arrived of the clicks of the newest hour, which is not over, and of the hours before."""
     begins = (until - 1) // HOUR_MS * HOUR_MS
-    share[0] = lag.matured(delays, 0.0, until - begins)
+    share[0] = lag.matured(below, 0.0, until - begins)
     for i in range(1, HOURS):
-        share[i] = lag.matured(delays, until - begins + (i - 1.0) * HOUR_MS, HOUR_MS)
+        share[i] = lag.matured(below, until - begins + (i - 1.0) * HOUR_MS, HOUR_MS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _cohorts(series: Rows, s: int, newest: int, share: Floats, seen: Floats, due: Floats) -> int:
     """Fill in what the cohorts brought and are due, newest first; 0 where nothing is missing that is worth a look."""
-    if (series[s].mode | modes_above(series, s)) & BLIND or series[s].unassigned:
+    blind = (series[s].mode | modes_above(series, s)) & BLIND
+    if blind or series[s].unassigned or series[s].learned[level.A] == 0.0:
         return 0
     cells = min(HOURS, newest - series[s].since_hour + 1, series[s].history_hour + 1)
     total = 0.0

@@ -14,6 +14,7 @@ from detectors import cohort, deficit, lag
 HOUR_MS = 3_600_000.0
 DELAYS = np.array([0.0, 1, 3, 5, 9, 12, 15, 15, 12, 10, 8, 5, 3, 1, 1])
 """A lag with its median at half an hour and a long tail."""
+BELOW = lag.cumulated(DELAYS)
 LONG = np.array([2.0, 2, 4, 8, 11, 8, 3, 2, 4, 7, 7, 8, 9, 12, 13])
 """Four in ten at once, the rest over days."""
 
@@ -21,7 +22,7 @@ LONG = np.array([2.0, 2, 4, 8, 11, 8, 3, 2, 4, 7, 7, 8, 9, 12, 13])
 @given(st.floats(0, 1e9), st.floats(0, 1e9))
 def test_what_has_arrived_never_shrinks_and_is_a_share(young_ms: float, older_ms: float) -> None:
     low, high = sorted((young_ms, older_ms))
-    assert 0.0 <= lag.arrived(DELAYS, low) <= lag.arrived(DELAYS, high) <= 1.0
+    assert 0.0 <= lag.arrived(BELOW, low) <= lag.arrived(BELOW, high) <= 1.0
 
 
 @given(st.floats(0, 1e9))
@@ -32,7 +33,7 @@ def test_a_delay_falls_between_the_edges_of_its_bin(lag_ms: float) -> None:
 
 
 def test_without_delays_known_all_has_arrived() -> None:
-    assert lag.arrived(np.zeros(lag.BINS), 1.0) == 1.0
+    assert lag.arrived(lag.cumulated(np.zeros(lag.BINS)), 1.0) == 1.0
 
 
 CELLS = st.lists(st.tuples(st.integers(0, 30), st.floats(0.01, 30.0)), min_size=1, max_size=48)
@@ -88,7 +89,7 @@ class Shop:
 
 
 def matured(delays: np.ndarray) -> np.ndarray:
-    return np.array([lag.matured(delays, i * HOUR_MS, HOUR_MS) for i in range(48)])
+    return np.array([lag.matured(lag.cumulated(delays), i * HOUR_MS, HOUR_MS) for i in range(48)])
 
 
 SHARE = matured(DELAYS)
@@ -122,7 +123,7 @@ def test_who_knows_the_click_finds_dear_clicks_sooner_than_who_counts_arrivals()
         while len(found) < 2 and shop.hour < full + 200:
             shop.pass_hour()
             if shop.hour > full - 60:
-                arrived = due * lag.arrived(LONG, shop.hour * HOUR_MS)
+                arrived = due * lag.arrived(lag.cumulated(LONG), shop.hour * HOUR_MS)
                 deficit.step(row, shop.arrivals(), arrived, 1.0, 0.0, 0.0, 0.0)
             if shop.hour > full and evidence(shop, share) >= gamma:
                 found.setdefault("known", shop.hour - full)
