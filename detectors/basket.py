@@ -51,7 +51,7 @@ def log_ratio(row: Row, k: float, total: float, d: float) -> float:
     """Log likelihood ratio of ``k`` baskets with log sum ``total``: values divided by ``exp(d)`` against no change."""
     s2 = spread(row)
     reach = CLIP_SD * math.sqrt(s2 * k)
-    off = max(-reach, min(reach, total - k * row[MEAN]))
+    off = max(-max(reach, k * d), min(reach, total - k * row[MEAN]))
     return float(-d / s2 * off - k * d * d / (2.0 * s2))
 
 

@@ -32,6 +32,7 @@ __all__ = ["Decoded", "Decoder", "Reject", "encode"]
 MAX_LINE_BYTES = 1 << 20
 KEPT_RAW_BYTES = 2048
 _LINES_AT_ONCE = 1500
+FEW_LINES = 8
 _NEWLINE = ord("\n")
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -61,12 +62,16 @@ class Decoded:
 class Decoder:
     """Turns lines into batches; all of its batches share one :class:`Keys`, which grows as keys are seen.
 
-    A line longer than ``max_line_bytes`` is rejected as ``too_long``.
+    A line longer than ``max_line_bytes`` is rejected as ``too_long``.  Up to ``few_lines`` lines go without the fast
+    road, whose setting up costs more than it saves on them.
     """
 
-    def __init__(self, keys: Keys | None = None, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self, keys: Keys | None = None, max_line_bytes: int = MAX_LINE_BYTES, few_lines: int = FEW_LINES
+    ) -> None:
         self.keys = Keys() if keys is None else keys
         self.max_line_bytes = max_line_bytes
+        self.few_lines = few_lines
         self._coder = Coder(self.keys)
         self._json = reader()
         self._plain = PlainReader(self.keys, self._coder.code)
@@ -85,6 +90,8 @@ class Decoder:
         return self._decode(Lines(block, np.concatenate([[0], ends[:-1] + 1]), ends))
 
     def _decode(self, lines: Lines) -> Decoded:
+        if 0 < len(lines.ends) <= self.few_lines:
+            return self._read(np.arange(len(lines.ends)), lines)
         batch, plain = self._plain.read(lines)
         plain &= lines.ends - lines.starts <= self.max_line_bytes
         if plain.all():

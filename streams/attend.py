@@ -10,6 +10,7 @@ from alerts.signal import Name, Signal
 from detectors import basket, cohort, deficit, level, outage
 from streams import naming, weigh
 from streams.history import HOUR_MS, History
+from streams.hours import HOURS
 from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
 from streams.panes import COST
 from streams.placing import place_baskets, place_count
@@ -149,8 +150,8 @@ class Attention:
 
     def _spent(self, s: int, opened_ms: int, tick_ms: int) -> str | None:
         if tick_ms - opened_ms >= LONGEST_MS:
-            self._registry.series["learned"][s, level.A] *= RELEARN
-            self._registry.series["learned"][s, level.B] *= RELEARN
+            for row in (s, *self._history.below(s)):
+                self._believe(row)
             return NEW_LEVEL
         return (
             NO_SPEND
@@ -158,10 +159,21 @@ class Attention:
             else None
         )
 
+    def _believe(self, row: int) -> None:
+        """Take what the hours kept show for the new level of a series."""
+        lost = self._history.since(row, self._history.end_ms(row) - HOURS * HOUR_MS)
+        learned, baskets = self._registry.series["learned"][row], self._registry.series["basket"][row]
+        if lost.expected > 0.0:
+            learned[level.A] *= RELEARN
+            learned[level.B] *= RELEARN * lost.expected / max(lost.seen, 0.5)
+        if lost.baskets > 0.0:
+            baskets[basket.MEAN] += lost.baskets_off / lost.baskets
+
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
-        """The open alert's figures as they stand, over the last three hours or since it began."""
+        """The open alert's figures over the last three hours, a day where data comes by the day, or since it began."""
         started_ms = self._life.started_ms(name, self._registry.scope(s))
-        from_ms = max(started_ms or 0, tick_ms - 3 * HOUR_MS)
+        hours = 24 if self._history.is_daily(s) else 3
+        from_ms = max(started_ms or 0, tick_ms - hours * HOUR_MS)
         if name is Name.ROAS_DROP:
             return self._verdicts.basket_signal(s, tick_ms, from_ms)
         return self._verdicts.count_signal(name, s, tick_ms, from_ms)

@@ -7,6 +7,7 @@ series' numbers beside each other in memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,16 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Spec = Mapping[str, tuple[Any, tuple[int, ...], float]]
 FIRST_CAPACITY = 64
+
+
+def layout(*specs: Spec) -> str:
+    """A short mark of the layout of some tables: other columns, types or shapes give another one.
+
+    >>> layout({"at_ms": (np.int64, (), -1.0)}) == layout({"at_ms": (np.int64, (2,), -1.0)})
+    False
+    """
+    told = [[(name, np.dtype(dtype).str, shape) for name, (dtype, shape, _) in spec.items()] for spec in specs]
+    return blake2b(repr(told).encode(), digest_size=6).hexdigest()
 
 
 class Columns:

@@ -11,6 +11,8 @@ from detectors import deficit, outage
 from streams.hours import BASKETS, BASKETS_OFF, EXPECTED, HOUR_MS, HOURS, SEEN, SOLD, SPENT
 from streams.series import ACCOUNT, LEAF, Registry
 
+DAILY_LUMPS = 3
+"""Hours with spend, of the last two days, up to which the spend is taken to be told by the day."""
 _SUMMED = [SEEN, EXPECTED, SPENT, SOLD, BASKETS, BASKETS_OFF]
 __all__ = ["HOUR_MS", "History", "Shortfall"]
 
@@ -80,6 +82,12 @@ class History:
         wanted = np.arange(first, last + 1)
         cells: NDArray[np.float64] = series["history"][s][wanted % HOURS]
         return np.where(((wanted <= newest) & (wanted > newest - HOURS) & (newest >= 0))[:, None], cells, 0.0)
+
+    def is_daily(self, s: int) -> bool:
+        """Whether the spend of ``s`` comes in a few lumps, as it does from daily exports."""
+        newest = int(self.registry.series["history_hour"][s])
+        spent: NDArray[np.float64] = self.hours(s, newest - HOURS + 1, newest)[:, SPENT]
+        return 0 < int(np.count_nonzero(spent)) <= DAILY_LUMPS
 
     def run(self, s: int, onset_ms: int) -> tuple[float, float, int]:
         """Seen, expected and since when (ms), to the minute: of what the tests of ``s`` themselves hold to be struck.

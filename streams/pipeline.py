@@ -16,7 +16,7 @@ from alerts.life import Life
 from events.batch import Batch, Kind
 from streams.arrival import Bounds, Facts, Taken, move, refusal
 from streams.attend import Attention
-from streams.columns import Columns
+from streams.columns import Columns, layout
 from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
 from streams.learn import DAY_MS
@@ -26,12 +26,13 @@ from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE_MS, USED, WAITING, W
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.rivals import Rivals
-from streams.series import Registry, Scope
+from streams.series import ACCOUNTS, SERIES, SOURCES, Registry, Scope
 from streams.settings import DetectionSettings
-from streams.state import pack, unpack
+from streams.state import UnknownState, pack, unpack
 from streams.stretch import ENDED, NEW_DAY, Rules, State, advance
 
 _HAPPENING_KINDS = frozenset({Kind.CHANGE, Kind.STATE})
+LAYOUT = layout(SERIES, SOURCES, ACCOUNTS, WAITING_PANE, CLOSED_PANE)
 CAUSE_HORIZON_MS = 2 * 86_400_000
 _DETAIL = {
     Taken.FUTURE: "is more than {future} h ahead of the last tick",
@@ -224,6 +225,7 @@ class Pipeline:
             "sizes": self._sizes,
         }
         plain = {
+            "layout": LAYOUT,
             "tick_ms": self.tick_ms,
             "counts": self.counts,
             "scopes": registry.scopes,
@@ -241,6 +243,11 @@ class Pipeline:
     def restore(cls, settings: DetectionSettings, data: bytes) -> Pipeline:
         """The inverse of :meth:`snapshot`. Raises :class:`streams.state.UnknownState` for other bytes."""
         arrays, plain = unpack(data)
+        if plain.get("layout") != LAYOUT:
+            raise UnknownState(
+                "the state was written by another version of adwatch: its columns are laid out in another way. "
+                "Go back to that version, or delete the state, which is then made anew from the log"
+            )
         pipeline = cls(settings)
         registry = pipeline._registry
         for prefix, table in (

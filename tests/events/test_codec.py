@@ -135,7 +135,10 @@ def _values_of(fact: Fact) -> dict[str, int]:
 @given(line=lines())
 def test_the_fast_road_and_the_models_accept_the_same_and_read_the_same(line: bytes) -> None:
     model = _ask_model(line)
-    decoded = Decoder().decode([line])
+    decoded = Decoder(few_lines=0).decode([line])
+    alone = Decoder().decode([line])
+    _same(alone.batch, decoded.batch)
+    assert alone.rejects == decoded.rejects
     assert len(decoded.batch) == (model is not None)
     assert len(decoded.rejects) == (model is None)
     if model is None:
@@ -163,7 +166,7 @@ def test_lines_give_the_same_facts_however_they_are_cut_up(some: list[bytes], cu
     _same(block.batch, whole.batch)
     assert block.line_of.tolist() == whole.line_of.tolist()
     assert block.rejects == whole.rejects
-    one_by_one = Decoder()
+    one_by_one = Decoder(few_lines=0)
     _in_order(whole, [one_by_one.decode([line]) for line in some])
     edges = [0, *sorted(min(cut, len(some)) for cut in cuts), len(some)]
     pieces = Decoder()

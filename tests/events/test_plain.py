@@ -57,7 +57,7 @@ def _is_plain(line: bytes) -> bool:
 )
 def test_lines_as_producers_write_them_are_plain(line: bytes) -> None:
     assert _is_plain(line)
-    decoded = Decoder().decode([line])
+    decoded = Decoder(few_lines=0).decode([line])
     assert (len(decoded.batch), decoded.rejects) == (1, [])
 
 

@@ -14,6 +14,7 @@ from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, cut, de
 
 from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
+from streams.state import UnknownState, pack, unpack
 
 TWO = {("meta", "brand"): 300.0, ("google_ads", "generic"): 120.0}
 INCIDENTS = [(3.0, 3.4, 0.0, 1.0, None), (4.5, 5.2, 0.45, 1.0, "brand"), (6.2, 6.9, 1.0, 0.5, "brand")]
@@ -93,6 +94,16 @@ def test_a_restart_at_any_point_changes_nothing(log: list[bytes], data: Any) -> 
     batch = batch_of(log)
     cuts = data.draw(st.lists(st.integers(1, len(batch) - 1), max_size=5, unique=True))
     assert run(batch, cuts, restart=True)[1] == run(batch)[1]
+
+
+def test_state_of_another_layout_is_refused_with_what_to_do(log: list[bytes]) -> None:
+    """Not read into the wrong columns."""
+    pipeline = Pipeline(DetectionSettings())
+    pipeline.feed(cut(batch_of(log), 0, 2000))
+    arrays, plain = unpack(pipeline.snapshot())
+    for layout in ("0123456789ab", None):
+        with pytest.raises(UnknownState, match=r"another version of adwatch.*made anew from the log"):
+            Pipeline.restore(DetectionSettings(), pack(arrays, {**plain, "layout": layout}))
 
 
 def test_facts_between_two_ticks_commute(log: list[bytes]) -> None:
