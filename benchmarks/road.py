@@ -144,7 +144,12 @@ def child_naive(bootstrap: str, topic: str, wanted: int, number: int) -> dict[st
     return {"cpu_s": used, "wall_s": time.perf_counter() - wall}
 
 
-CHILDREN: dict[str, Any] = {"replay": child_replay, "duckdb": child_duckdb, "worker": child_worker, "naive": child_naive}
+CHILDREN: dict[str, Any] = {
+    "replay": child_replay,
+    "duckdb": child_duckdb,
+    "worker": child_worker,
+    "naive": child_naive,
+}
 
 
 def measured(name: str, *given: Any) -> dict[str, Any]:
