@@ -53,8 +53,8 @@ arrows: setup  ## who may import whom
 
 check: lint types arrows  ## lint, types, arrows
 
-test: setup tools check  ## everything: lint, types, arrows, doctests, tests on real parts
-	@.venv/bin/pytest -q
+test: setup tools check .venv/.compiled-stamp  ## everything: lint, types, arrows, doctests, tests on real parts
+	@.venv/bin/pytest -q -n 2 --dist loadgroup
 
 soak: setup tools  ## the tests that take many minutes
 	@.venv/bin/pytest -q -m soak

@@ -86,6 +86,7 @@ def told_to(slack: str, smtp_port: int, bootstrap: str, prefix: str) -> dict[str
         "ADWATCH_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "ADWATCH_KAFKA__TOPIC_PREFIX": prefix,
         "ADWATCH_KAFKA__PARTITIONS": "2",
+        "ADWATCH_KAFKA__SESSION_TIMEOUT_S": "6",
         "ADWATCH_SLACK__BASE_URL": slack,
         "ADWATCH_SLACK__TOKEN": "xoxb-test",
         "ADWATCH_SLACK__CHANNEL": "alerts",
@@ -109,7 +110,7 @@ def replayed(folder: Path) -> list[dict[str, Any]]:
 
 def killed_and_finished(folder: Path, command: str, after_s: list[float], variables: dict[str, str]) -> None:
     """Start ``command`` and kill it so long after it has partitions, each time; then let it drain."""
-    variables = {"ADWATCH_KAFKA__SESSION_TIMEOUT_S": "6", "ADWATCH_KAFKA__SNAPSHOT_EVERY_S": "0.5", **variables}
+    variables = {"ADWATCH_KAFKA__SNAPSHOT_EVERY_S": "0.5", **variables}
     for seconds in after_s:
         with running(folder, command, **variables) as process:
             time.sleep(seconds)  # when it dies is what is being varied
