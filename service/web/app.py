@@ -211,7 +211,7 @@ class Pages:
         change = await self._newest(request)
         if change is None:
             return self._missing()
-        spec = await run_in_threadpool(chart.spec, change)
+        spec = await run_in_threadpool(chart.spec, change, self.site.wording.time_zone)
         return JSONResponse(spec, headers={"Cache-Control": "no-cache"})
 
     async def chart_svg(self, request: Request) -> Response:
@@ -219,7 +219,7 @@ class Pages:
         change = await self._newest(request)
         if change is None:
             return self._missing()
-        svg = await run_in_threadpool(chart.svg, change)
+        svg = await run_in_threadpool(chart.svg, change, self.site.wording.time_zone)
         return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "no-cache"})
 
     async def _newest(self, request: Request) -> AlertChange | None:
