@@ -22,6 +22,7 @@ from events.simulator import World, simulate
 from notifiers import fake_slack
 from notifiers.ledger import Ledger
 from notifiers.store import Store
+from replay.labels import moment_ms
 
 pytestmark = pytest.mark.kafka
 WORLD = World(seed=3, days=9, accounts=1, campaigns=3, clean_days=5.0, incidents=2, scale=0.5)
@@ -167,7 +168,7 @@ def test_whatever_is_killed_and_however_slack_fails_each_alert_is_told_once_and_
         assert httpx.post(f"{slack.url}/_fake/faults", json=FAULTS).status_code == 200
         variables["ADWATCH_HTTP__METRICS_PORT"] = str(free_port())
         metrics = f"http://127.0.0.1:{variables['ADWATCH_HTTP__METRICS_PORT']}/metrics"
-        for half in halves(tmp_path / "facts.ndjson"):
+        for half in halves(tmp_path / "facts.ndjson", expected):
             with running(tmp_path, "produce", half, "--raw", **variables) as process:
                 assert process.wait(120) == 0, process.err
             killed_and_finished(tmp_path, "intake", [3.0], variables)
@@ -203,10 +204,18 @@ def test_whatever_is_killed_and_however_slack_fails_each_alert_is_told_once_and_
     assert sum("RESOLVED" in words.upper() for words in plain) >= len(over)
 
 
-def halves(history: Path) -> list[str]:
-    """Two files: what came before all alerts were over, and the rest, so that what was told is told on."""
+def halves(history: Path, expected: list[dict[str, Any]]) -> list[str]:
+    """Two files, cut while the alert that lasts longest is open, so that what was told is told on."""
+    opened = {
+        one["alert_id"]: moment_ms(one["at"]) for one in expected if one["change"] == "opened" and not one["muted_by"]
+    }
+    over = {one["alert_id"]: moment_ms(one["at"]) for one in expected if one["change"] == "resolved"}
+    _, longest = max((over[alert_id] - opened[alert_id], alert_id) for alert_id in opened.keys() & over.keys())
+    cut_ms = (opened[longest] + over[longest]) // 2
     lines = history.read_bytes().splitlines(keepends=True)
-    for name, part in (("first.ndjson", lines[: len(lines) * 4 // 5]), ("second.ndjson", lines[len(lines) * 4 // 5 :])):
+    facts = map(json.loads, lines)
+    cut = next(i for i, fact in enumerate(facts) if fact.get("known_at", fact["at"]) >= cut_ms)
+    for name, part in (("first.ndjson", lines[:cut]), ("second.ndjson", lines[cut:])):
         (history.parent / name).write_bytes(b"".join(part))
     return ["first.ndjson", "second.ndjson"]
 
