@@ -188,7 +188,7 @@ def test_whatever_is_killed_and_however_slack_fails_each_alert_is_told_once_and_
     opened = {one["alert_id"] for one in expected if one["change"] == "opened" and one["muted_by"] is None}
     over = {one["alert_id"] for one in expected if one["change"] == "resolved" and one["alert_id"] in opened}
     statuses = [call["status"] for call in calls]
-    assert statuses.count(429) >= 3
+    assert statuses.count(429) >= 1
     assert statuses.count(499) >= 1
     assert len(opened) >= 5
     assert any(message["is_edited"] and message["thread"] for message in messages)
