@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from tempfile import TemporaryDirectory
@@ -34,6 +31,7 @@ from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
 from streams.shard import Dead, Message, PipelineLike, Shard, next_offset_of
 from streams.ticker import WallTicker, tick_line
+from streams.watchdog import Watchdog
 from streams.watching import RoadObserver, Unwatched
 
 log = logging.getLogger(__name__)
@@ -48,6 +46,8 @@ _MOST_READ_AGAIN = 100_000
 """A longer gap is not read within the process; started again, it reads from its state row."""
 _LOOK_S = 2.0
 """How often lag is looked at."""
+_STILL_S = 3.0
+"""A partition that is behind, but has read to its end and had no message for this long, has been passed over."""
 
 
 class WorkerError(RuntimeError):
@@ -138,6 +138,7 @@ class Worker:
         self.positions: dict[int, int] = {}
         self.buffered = 0
         self._row_due: dict[int, float] = {}
+        self._still: dict[int, tuple[int, float]] = {}
         self.room = asyncio.Event()
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
@@ -243,6 +244,18 @@ class Worker:
         for record in found:
             shard.take(Message(record.offset, record.value or b"", _headers(record.headers)))
 
+    async def _read_what_never_came(self, tp: TP, end: int) -> None:
+        """The same where no later message shows the gap: Faust has read to the end and has had nothing for us since."""
+        now, position = time.monotonic(), self._position(tp.partition)
+        at, since = self._still.get(tp.partition, (-1, now))
+        if at != position or self.buffered or position >= end or (await self.app.consumer.position(tp) or 0) < end:
+            self._still[tp.partition] = position, now
+        elif now - since > _STILL_S:
+            shard = self._shard(tp.partition)
+            upto = min(end, shard.read_up_to + _MOST_READ_AGAIN)
+            await self._read_again(shard, upto)
+            shard.pass_over(upto)
+
     def _shard(self, partition: int) -> Shard:
         shard = self.shards.get(partition)
         if shard is None:
@@ -262,6 +275,7 @@ class Worker:
         """Drop what is read and what came of it; the rows stay, and what follows them is read again."""
         self.shards.clear()
         self.events.clear()
+        self._still.clear()
         self.buffered = 0
         self.room.set()
 
@@ -383,6 +397,7 @@ class Worker:
         for tp in tps:
             behind = (ends[tp] or 0) - max(self._position(tp.partition), starts[tp] or 0)
             self.observer.behind(tp.partition, behind)
+            await self._read_what_never_came(tp, ends[tp] or 0)
             total += behind
         self.observer.assigned(parts)
         if total == 0:
@@ -402,32 +417,6 @@ class Worker:
             starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await self.app.stop()
-
-
-class Watchdog:
-    """Ends the process when nobody has said for ``limit_s`` that all is well: Faust can die without a word."""
-
-    def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
-        self._last = time.monotonic()
-        self._ended = threading.Event()
-        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
-
-    def beat(self) -> None:
-        """Say that all is well."""
-        self._last = time.monotonic()
-
-    def end(self) -> None:
-        """No longer watch."""
-        self._ended.set()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.5):
-            silent_s = time.monotonic() - self._last
-            if silent_s > self.limit_s:
-                print(f"adwatch worker: no progress for {silent_s:.0f} s, ending to be restarted", file=sys.stderr)
-                sys.stderr.flush()
-                os._exit(1)
 
 
 def _headers(found: Any) -> list[tuple[str, bytes]]:

@@ -110,6 +110,19 @@ class Shard:
         self.read_up_to = message.offset + 1
         return True
 
+    def pass_over(self, end: int) -> None:
+        """There is nothing up to offset ``end`` beyond what is buffered: retention or a transaction's marker took it.
+
+        >>> from streams.pipeline import Pipeline
+        >>> shard = Shard("facts", 0, DetectionSettings(), Pipeline)
+        >>> shard.pass_over(7)
+        >>> shard.next_offset, shard.read_up_to
+        (7, 7)
+        """
+        self.read_up_to = max(self.read_up_to, end)
+        if not self._buffer:
+            self.next_offset = self.read_up_to
+
     def fold(self, most_facts: int) -> Iterator[tuple[Batch, Folded]]:
         """Feed what is buffered, at most ``most_facts`` at a time. When it ends, ``next_offset`` has moved on."""
         messages, self._buffer = self._buffer, []

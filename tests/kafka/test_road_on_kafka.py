@@ -6,8 +6,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from kafka_parts import Part, changes, drained, everything, expected, length, running, until
 from plain_pipelines import lines_of
 
@@ -146,6 +148,26 @@ def test_two_workers_that_drain_share_the_work_and_both_end(kafka: KafkaSettings
     for worker in both:
         worker.done()
     assert changes(kafka) == expected(lines)
+
+
+def test_a_worker_that_drains_ends_where_only_a_transactions_marks_are_left_to_read(kafka: KafkaSettings) -> None:
+    lines = lines_of(4_000, seed=1)
+    produce(lines, kafka, ticks=True)
+    _writes_in_a_transaction(kafka, repeats_of=everything(kafka, kafka.facts_topic))
+    drained(kafka, "worker")
+    assert changes(kafka) == expected(lines)
+    assert set(topics.lag(kafka, kafka.facts_topic, kafka.worker_id).values()) == {0}
+
+
+def _writes_in_a_transaction(kafka: KafkaSettings, repeats_of: Iterator[Any]) -> None:
+    """Ends every partition with what no consumer is ever handed: the mark that a transaction is complete."""
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=kafka.topic_prefix)
+    producer.init_transactions()
+    producer.begin_transaction()
+    for record in list(repeats_of):
+        producer.send(record.topic, record.value, record.key, record.headers, record.partition)
+    producer.commit_transaction()
+    producer.close()
 
 
 def test_two_intakes_of_which_one_is_killed_lose_nothing_and_count_nothing_twice(kafka: KafkaSettings) -> None:
