@@ -70,7 +70,7 @@ class Part:
         self.process.join()
         os.unlink(self._said)
 
-    def stop(self, timeout_s: float = 40.0) -> None:
+    def stop(self, timeout_s: float = 90.0) -> None:
         """As an operator does: SIGTERM; it must end with status 0."""
         if self.process.is_alive():
             os.kill(self.process.pid or 0, signal.SIGTERM)
@@ -149,7 +149,7 @@ def length(settings: KafkaSettings, topic: str) -> int:
         consumer.close()
 
 
-def until(true: Callable[[], bool], timeout_s: float = 40.0, every_s: float = 0.05) -> None:
+def until(true: Callable[[], bool], timeout_s: float = 120.0, every_s: float = 0.05) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + timeout_s
     while not true():
