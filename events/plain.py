@@ -18,6 +18,8 @@ from events.scan import FIELDS, KEY_PARTS, ODD, Out, scan
 from events.words import PADDING, Text, first_bytes, hash_of, unowned, word
 
 _UNMET = -2
+_MEET_AT_ONCE = 1024
+"""Lines: those behind them mostly have the same new keys."""
 _SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)
 _FIRST_ENTRIES = 1024
 _FIRST_BYTES = 1 << 16
@@ -57,13 +59,18 @@ def _same(text: Text, parts: Ints, store: Text, stored: Ints) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _find(owned: Text, kind: NDArray[np.uint8], spans: Ints, entries: Entries, key: NDArray[np.int32]) -> int:
-    """The code of every plain line's key into ``key``, ``_UNMET`` where it is new; how many those are."""
+def _find(
+    owned: Text, kind: NDArray[np.uint8], spans: Ints, entries: Entries, key: NDArray[np.int32], again: bool
+) -> int:
+    """The code of every plain line's key into ``key``, ``_UNMET`` where it is new; how many those are.
+
+    With ``again`` only what was new is looked at.
+    """
     text, parts, store, stored = unowned(owned), unowned(spans), unowned(entries.store), unowned(entries.parts)
     mask = np.uint64(len(entries.slots) - 1)
     unmet = 0
     for row in range(len(kind)):
-        if kind[row] == ODD or kind[row] == Kind.TICK.value:
+        if kind[row] == ODD or kind[row] == Kind.TICK.value or (again and key[row] != _UNMET):
             continue
         mixed = _hash_key(text, parts[row])
         slot = mixed & mask
@@ -168,14 +175,16 @@ class PlainReader:
         parts = self._parts[:rows]
         columns = {field.name: getattr(batch, field.name) for field in fields(Batch) if field.name in Out._fields}
         scan(text, lines.starts, lines.ends, self._scratch, Out(parts=parts, **columns))
-        while _find(text, batch.kind, parts, self._table.entries, batch.key):
+        again = False
+        while _find(text, batch.kind, parts, self._table.entries, batch.key, again):
             self._meet(lines.text, batch, parts)
+            again = True
         self._salt(batch)
         return batch, batch.kind != ODD
 
     def _meet(self, text: bytes, batch: Batch, parts: Ints) -> None:
         """Learn the keys that were not met before; a line with one that is not allowed is not plain."""
-        unmet = np.flatnonzero(batch.key == _UNMET)
+        unmet = np.flatnonzero((batch.key == _UNMET) & (batch.kind != ODD))[:_MEET_AT_ONCE]
         found = [tuple(text[a:b] for a, b in each) for each in parts[unmet].tolist()]
         allowed: dict[tuple[bytes, ...], int] = {}
         for each in dict.fromkeys(found):

@@ -22,7 +22,7 @@ from events.errors import ForeignTable, Reason
 from replay.ahead import ahead
 
 STDIN = "-"
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 _NEWLINE = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 _BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
@@ -224,7 +224,7 @@ def whole_lines(
     while block:
         end = block.rfind(b"\n") + 1
         if end:
-            yield rest + block[:end]
+            yield b"".join((rest, memoryview(block)[:end]))
             rest = block[end:]
         else:
             rest += block

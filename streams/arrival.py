@@ -105,22 +105,21 @@ def move(sources: Rows, source: int, at_ms: int, tick_ms: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _sum(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
-    sums[:] = 0
+def _add(sums: Ints, facts: Facts, i: int, primary: bool) -> None:
     if facts.kind[i] == DELIVERY:
-        sums[COST] = facts.cost_micros[i]
-        sums[IMPRESSIONS] = facts.impressions[i]
-        sums[CLICKS] = facts.clicks[i]
+        sums[COST] += facts.cost_micros[i]
+        sums[IMPRESSIONS] += facts.impressions[i]
+        sums[CLICKS] += facts.clicks[i]
     elif primary:
         count = facts.conversions[i]
         value = facts.value_micros[i]
-        sums[CONVERSIONS] = count
-        sums[VALUE] = value
+        sums[CONVERSIONS] += count
+        sums[VALUE] += value
         if facts.lag_ms[i] >= 0:
-            sums[KNOWN] = count
+            sums[KNOWN] += count
         if value > 0 and count > 0:
-            sums[BASKETS] = count
-            sums[LOG_BASKETS] = np.int64(np.rint(np.log(value / count) * count))
+            sums[BASKETS] += count
+            sums[LOG_BASKETS] += np.int64(np.rint(np.log(value / count) * count))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -133,8 +132,7 @@ def take(
     series: Rows,
     sources: Rows,
     accounts: Rows,
-    hashes: NDArray[np.uint64],
-    hours: Ints,
+    ids: Ints,
     used: Ints,
     waiting: Rows,
     sizes: Ints,
@@ -159,7 +157,7 @@ def take(
             if verdict != 4:
                 sources[source].declared_ms = max(sources[source].declared_ms, at_ms)
             continue
-        if verdict == 0 and seen(hashes, hours, used, facts.id_hash[i], at_ms // HOUR_MS, oldest):
+        if verdict == 0 and seen(ids, used, facts.id_hash[i], at_ms // HOUR_MS, oldest):
             verdict = 2
         taken[i] = verdict
         if verdict != 0:
@@ -168,16 +166,31 @@ def take(
         minute = at_ms // PANE_MS
         if (minute + 1) * PANE_MS <= sources[source].watermark_ms:
             taken[i] = 1
-        row = sizes[WAITING]
-        sizes[WAITING] = row + 1
         leaf = places.leaf[key]
         primary = places.flags[key] & PRIMARY != 0
-        waiting[row].series = leaf
-        waiting[row].minute = minute
-        _sum(waiting[row].sums, facts, i, primary)
-        waiting[row].clicked_hour = NONE
-        for m in range(MEASURES):
-            series[leaf].total[m] += waiting[row].sums[m]
+        clicked_hour = NONE
         if kind == CONVERSION and facts.lag_ms[i] >= 0 and primary:
-            waiting[row].clicked_hour = (at_ms - facts.lag_ms[i]) // HOUR_MS
+            clicked_hour = (at_ms - facts.lag_ms[i]) // HOUR_MS
             accounts[places.account[key]].delays[delay_bin(facts.lag_ms[i])] += 1.0
+        row = _pane(waiting, sizes, series, leaf, minute, clicked_hour)
+        _add(waiting[row].sums, facts, i, primary)
+        _add(series[leaf].total, facts, i, primary)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _pane(waiting: Rows, sizes: Ints, series: Rows, leaf: int, minute: int, clicked_hour: int) -> int:
+    """The row of the pane that waits for more of the same; the series' last one, or a new one."""
+    row = series[leaf].waits
+    if 0 <= row < sizes[WAITING]:
+        last = waiting[row]
+        if last.series == leaf and last.minute == minute and last.clicked_hour == clicked_hour:
+            return int(row)
+    row = sizes[WAITING]
+    sizes[WAITING] = row + 1
+    series[leaf].waits = row
+    waiting[row].series = leaf
+    waiting[row].minute = minute
+    waiting[row].clicked_hour = clicked_hour
+    for m in range(MEASURES):
+        waiting[row].sums[m] = 0
+    return int(row)

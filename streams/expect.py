@@ -87,7 +87,8 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         _remember(series, s, end, n, mu, rate > 0.0)
         known = _known(sources, c, n, series[s].step[KNOWN] / 1e6)
         due = series[s].step[COST] / 1e6 * factor * rate * known
-        add_up(series, s, (end - 1) // HOUR_MS, hours.DUE, due, BLIND)
+        if due != 0.0:
+            add_up(series, s, (end - 1) // HOUR_MS, hours.DUE, due, BLIND)
         _expect_baskets(series, s, (end - 1) // HOUR_MS % HOURS)
         series[s].step[:] = 0
 
@@ -144,14 +145,18 @@ def _expect_baskets(series: Rows, s: int, slot: int) -> None:
 def _remember(series: Rows, s: int, end: int, n: float, mu: float, known: bool) -> None:
     """Hourly history for the charts: of the campaign and of what it belongs to."""
     hour = (end - 1) // HOUR_MS
+    slot = hour % HOURS
+    step = series[s].step
+    quiet = n == 0.0 and step[KNOWN] == 0 and step[COST] == 0 and step[VALUE] == 0
     at = s
     while at != -1:
         turn(series, at, hour)
-        slot = hour % HOURS
-        if at == s or known:
-            series[at].history[slot, hours.SEEN] += n
-            series[at].history[slot, hours.KNOWN] += series[s].step[KNOWN] / 1e6
-        series[at].history[slot, hours.EXPECTED] += mu
-        series[at].history[slot, hours.SPENT] += series[s].step[COST]
-        series[at].history[slot, hours.SOLD] += series[s].step[VALUE]
+        row = series[at].history[slot]
+        row[hours.EXPECTED] += mu
+        if not quiet:
+            if at == s or known:
+                row[hours.SEEN] += n
+                row[hours.KNOWN] += step[KNOWN] / 1e6
+            row[hours.SPENT] += step[COST]
+            row[hours.SOLD] += step[VALUE]
         at = series[at].parent

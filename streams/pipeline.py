@@ -142,7 +142,7 @@ class Pipeline:
         order = registry.in_order()
         return State(
             registry.series.rows, registry.sources.rows, registry.accounts.rows, registry.windows, order,
-            registry.spans, ids.hashes, ids.hours, ids.used, self._waiting.whole, self._closed.whole, self._sizes,
+            registry.spans, ids.table, ids.used, self._waiting.whole, self._closed.whole, self._sizes,
         )  # fmt: skip
 
     def _make_room(self, more: int) -> None:

@@ -28,12 +28,8 @@ class PlaceTable:
         if len(batch.keys) > len(self.places.leaf):
             self.places = _grown(self.places, 2 * len(batch.keys))
         known = np.append(self.places.source, 0)  # a tick's key is -1
-        if (known[batch.key] != UNKNOWN).all():
-            return
-        codes, first = np.unique(batch.key, return_index=True)
-        for code in codes[np.argsort(first)].tolist():
-            if code >= 0 and self.places.source[code] == UNKNOWN:
-                self._place(code, batch.keys.rows[code])
+        for code in dict.fromkeys(batch.key[known[batch.key] == UNKNOWN].tolist()):
+            self._place(code, batch.keys.rows[code])
 
     def _place(self, code: int, key: Key) -> None:
         registry = self._registry

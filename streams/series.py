@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ SERIES: Spec = {
     "unassigned": (np.int64, (), 0),
     "step": (np.int64, (MEASURES,), 0),
     "total": (np.int64, (MEASURES,), 0),
+    "waits": (np.int64, (), NONE),
     "latest": (np.int64, (), NONE),
     "learned": (np.float64, (level.COLUMNS,), 0.0),
     "deficit": (np.float64, (deficit.COLUMNS,), 0.0),
@@ -102,7 +104,7 @@ class Registry:
         self.order = np.empty(0, np.int64)
         self.spans = np.empty((0, 3), np.int64)
         self.scopes: list[tuple[str, str | None, str | None]] = []
-        self._ranks: list[tuple[str, bool, str, int, str]] = []
+        self._ranked: list[tuple[tuple[str, bool, str, int, str], int]] = []
         self.currencies: list[str | None] = []
         self._leaves: dict[tuple[str, str, str | None], int] = {}
         self._sources: dict[tuple[str, str], int] = {}
@@ -145,10 +147,9 @@ class Registry:
     def in_order(self) -> NDArray[np.int64]:
         """The series by account, source and campaign; wider scopes after what is in them."""
         if len(self.order) != len(self.scopes):
-            self._ranks += [self._rank(row) for row in range(len(self._ranks), len(self.scopes))]
-            # the old order with the new ones behind it is nearly sorted, which is quickly mended
-            rows = [*self.order.tolist(), *range(len(self.order), len(self.scopes))]
-            self.order = np.array(sorted(rows, key=self._ranks.__getitem__), np.int64)
+            for row in range(len(self.order), len(self.scopes)):
+                insort(self._ranked, (self._rank(row), row))
+            self.order = np.fromiter((row for _, row in self._ranked), np.int64, len(self._ranked))
             owner = self.series["account"][self.order]
             edges = np.flatnonzero(np.diff(owner, prepend=-1, append=-1))
             self.spans = np.stack([owner[edges[:-1]], edges[:-1], edges[1:]], axis=1)

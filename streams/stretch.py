@@ -29,8 +29,7 @@ class State(NamedTuple):
     windows: Ints
     order: Ints
     spans: Ints
-    hashes: NDArray[np.uint64]
-    hours: Ints
+    ids: Ints
     used: Ints
     waiting: Rows
     closed: Rows
@@ -74,7 +73,7 @@ def advance(
             take(
                 facts, start, row, places, Bounds(tick_ms, rules.horizon_ms, rules.future_ms),
                 state.series, state.sources, state.accounts,
-                state.hashes, state.hours, state.used, state.waiting, state.sizes, taken,
+                state.ids, state.used, state.waiting, state.sizes, taken,
             )  # fmt: skip
         start = row + 1
         if row == high or facts.at_ms[row] <= tick_ms:

@@ -150,3 +150,9 @@ def test_thousands_of_keys_are_told_apart() -> None:
         assert [batch.keys.rows[code].campaign for code in batch.key.tolist()] == [f"campaign {i}" for i in range(5000)]
     assert len(batch.keys) == 5000
     assert set(batch.kind.tolist()) == {Kind.DELIVERY}
+
+
+def test_thousands_of_lines_with_keys_that_are_not_allowed_hide_no_good_one() -> None:
+    foreign = [json.dumps({**DELIVERY, "campaign": f"c{n}", "currency": "EUX"}).encode() for n in range(3000)]
+    plain = [json.dumps({**DELIVERY, "campaign": f"d{n}"}).encode() for n in range(3000)]
+    assert _read([*foreign, *plain, *foreign])[1] == [False] * 3000 + [True] * 3000 + [False] * 3000

@@ -28,7 +28,7 @@ def test_seen_equals_a_dictionary_with_an_age(ids: list[tuple[int, int]], horizo
             known[one] = hour
         table.reserve(1, oldest)
         key = np.uint64(one * 0x9E3779B97F4A7C15 % 2**64)
-        assert seen(table.hashes, table.hours, table.used, key, hour, oldest) == expected
+        assert seen(table.table, table.used, key, hour, oldest) == expected
         if snapshot:
             arrays = table.arrays(oldest)
             table = Ids.of(arrays["ids"], arrays["id_hours"])
@@ -40,5 +40,5 @@ def test_the_table_stays_small_when_old_ids_go() -> None:
     for hour in range(100):
         table.reserve(1000, hour - 1)
         for n in range(1000):
-            seen(table.hashes, table.hours, table.used, np.uint64(hour * 1000 + n + 1), hour, hour - 1)
-    assert len(table.hashes) <= 1 << 14
+            seen(table.table, table.used, np.uint64(hour * 1000 + n + 1), hour, hour - 1)
+    assert len(table.table) <= 1 << 14
