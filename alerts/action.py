@@ -17,6 +17,10 @@ _ACTIONS = {
         "Check tag, consent banner and conversion API first; "
         "do not judge or re-bid on these figures until events are back."
     ),
+    Name.IMPLAUSIBLY_GOOD: (
+        "Check for a tag that fires twice, repeated or test orders, or a sale; "
+        "nothing is learned from these figures while this lasts."
+    ),
     Name.METRIC_ANOMALY: "Look at what changed around the start; silence it if the change was meant.",
     Name.ACCOUNT_ANOMALY: "Compare today with the same weekday of the weeks before.",
 }

@@ -14,6 +14,7 @@ class Name(StrEnum):
     CPA_SPIKE = "cpa_spike"
     ROAS_DROP = "roas_drop"
     TRACKING_OUTAGE = "tracking_outage"
+    IMPLAUSIBLY_GOOD = "implausibly_good"
     METRIC_ANOMALY = "metric_anomaly"
     ACCOUNT_ANOMALY = "account_anomaly"
 

@@ -32,17 +32,20 @@ SPREAD_PRIOR_WEIGHT = 5.0
 CLIP_SD = 3.0
 
 # The columns of a basket row: what is learned, what waits to be learned, the recovery, then five per ratio.
-COUNT, MEAN, SQUARES, HOLD_K, HOLD_TOTAL, HOLD_SQUARES, AT_MS, RECOVERY = range(8)
+COUNT, MEAN, SQUARES, FREEDOM, HOLD_K, HOLD_TOTAL, HOLD_SQUARES, HOLD_STEPS, AT_MS, RECOVERY = range(10)
 EVIDENCE, CUSUM, ONSET, SINCE_K, SINCE_TOTAL = range(5)
 PER_RATIO = 5
-FIRST = 8
+FIRST = 10
 COLUMNS = FIRST + PER_RATIO * GRID_SIZE
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def spread(row: Row) -> float:
-    """Variance of one log basket, with the uncertainty of the learned mean and its drift inside."""
-    s2 = (row[SQUARES] + SPREAD_PRIOR * SPREAD_PRIOR_WEIGHT) / (row[COUNT] + SPREAD_PRIOR_WEIGHT)
+    """Variance of one log basket, with the uncertainty of the learned mean and its drift inside.
+
+    A step of many baskets is one observation of the variance: ``(total - k * mean)^2 / k``.
+    """
+    s2 = (row[SQUARES] + SPREAD_PRIOR * SPREAD_PRIOR_WEIGHT) / (row[FREEDOM] + SPREAD_PRIOR_WEIGHT)
     return float(s2 * (1.0 + HORIZON_BASKETS / max(row[COUNT], 1.0)) + HORIZON_BASKETS * DRIFT_VARIANCE)
 
 
@@ -123,6 +126,7 @@ def hold(row: Row, k: float, total: float) -> None:
         row[HOLD_K] += k
         row[HOLD_TOTAL] += total
         row[HOLD_SQUARES] += (total - k * center) ** 2 / k
+        row[HOLD_STEPS] += 1.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -134,6 +138,7 @@ def commit(row: Row) -> None:
     keep = math.exp(-k * KEEP_PER_BASKET)
     row[COUNT] = row[COUNT] * keep + k
     row[SQUARES] = row[SQUARES] * keep + row[HOLD_SQUARES]
+    row[FREEDOM] = row[FREEDOM] * keep + row[HOLD_STEPS]
     row[MEAN] += (row[HOLD_TOTAL] - k * row[MEAN]) / row[COUNT]
     drop(row)
 
@@ -144,6 +149,7 @@ def drop(row: Row) -> None:
     row[HOLD_K] = 0.0
     row[HOLD_TOTAL] = 0.0
     row[HOLD_SQUARES] = 0.0
+    row[HOLD_STEPS] = 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

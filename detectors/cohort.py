@@ -27,7 +27,7 @@ Row = NDArray[np.float64]
 GRID = (1.4, 1.7, 2.2, 3.0, 5.0)
 GRID_ARRAY = np.array(GRID)
 GRID_SIZE = len(GRID)
-HORIZON = deficit.DECISION_NATS / (1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY)
+"""The first ratios of :data:`detectors.deficit.GRID`, so that its dispersions serve here too."""
 
 # The columns of a cohort row: evidence R, onset (cohorts since the newest), its nats and its ratio.
 EVIDENCE, ONSET, NATS, RATIO = range(4)
@@ -35,17 +35,17 @@ COLUMNS = 4
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def judge(row: Row, n: Row, due: Row, share: Row, cells: int, phi: float, doubted: float) -> float:
+def judge(row: Row, n: Row, due: Row, share: Row, cells: int, phis: Row) -> float:
     """Evidence ``R`` of cohorts ``0`` (newest) to ``cells - 1``: seen, due in all, and the share due by now.
 
-    ``doubted``: :func:`detectors.deficit.doubt` of the level.
+    ``phis``: :func:`detectors.deficit.spreads`, a dispersion per ratio.
     """
     row[:] = 0.0
     nats = np.zeros(GRID_SIZE)
     for i in range(cells):
         mu = due[i] * share[i]
         for g in range(GRID_SIZE):
-            nats[g] += deficit.log_ratio(n[i], mu, phi + HORIZON[g] * doubted, GRID_ARRAY[g])
+            nats[g] += deficit.log_ratio(n[i], mu, phis[g], GRID_ARRAY[g])
             row[EVIDENCE] += due[i] / GRID_SIZE * math.exp(min(nats[g], 600.0))
             if nats[g] > row[NATS]:
                 row[NATS] = nats[g]
@@ -84,7 +84,7 @@ class CohortDeficit(SupervisedAnomalyDetector):
         seen, due = self._after(x, y)
         below = lag.cumulated(np.asarray(self.delays))
         share = np.array([lag.matured(below, 3.6e6 * i, 3.6e6) for i in range(self.hours)])
-        return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, self.phi, 0.0))
+        return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, np.full(GRID_SIZE, self.phi)))
 
     def _after(self, x: dict[str, Any], y: Any) -> tuple[Row, Row]:
         seen, due = np.roll(self._seen, 1), np.roll(self._due, 1)

@@ -1,13 +1,16 @@
-"""Fewer conversions than the spend should have bought: a mixture Shiryaev-Roberts e-detector on counts.
+"""Fewer conversions than the spend should have bought, or far more: a mixture Shiryaev-Roberts e-detector on counts.
 
 For each ratio ``r`` of a grid the alternative says that the CPA is multiplied by ``r``.  With the count negative
 binomial of mean ``mu`` and variance ``phi * mu`` under the null, and the same shape under the alternative, the log
 likelihood ratio of a step is ``n * log(a / r) + mu * log(a) / (phi - 1)`` with ``a = phi / (1 + (phi - 1) / r)``
 (``phi = 1``: Poisson, ``-n * log(r) + mu * (1 - 1 / r)``).  ``R = sum_r R_r`` with ``R_r <- (w_r + R_r) * LR_r``;
 alarming at ``R >= gamma`` gives a mean run of at least ``gamma`` steps between false alarms (Shin, Ramdas and
-Rinaldo, 'E-detectors', arXiv 2203.03532).  Beside each ``R_r`` runs its CUSUM, whose last zero is the estimated
-onset.  A step is taken once ``STEP_MU`` conversions were expected, so small series take few steps and spend little
-of their allowance.
+Rinaldo, 'E-detectors', arXiv 2203.03532).  Ratios below 1 are summed apart: conversions that are implausibly many.
+Beside each ``R_r`` runs its CUSUM, whose last zero is the estimated onset.  A step is taken once ``STEP_MU``
+conversions were expected, so small series take few steps and spend little of their allowance.
+
+Every ratio has a dispersion of its own (:func:`spread`), because it rests its decision on a stretch of its own: the
+longer the stretch, the more an error of the learned level adds up.
 """
 
 from __future__ import annotations
@@ -20,16 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from river.base import SupervisedAnomalyDetector
 
-from detectors import lag, level
+from detectors import drift, lag, level
 
 Row = NDArray[np.float64]
 
 DAY_MS = 86_400_000.0
-GRID = (1.4, 1.7, 2.2, 3.0, 5.0, 100.0)
+WORSE = (1.4, 1.7, 2.2, 3.0, 5.0, 100.0)
+BETTER = (1 / 1.5, 1 / 2.5)
+GRID = WORSE + BETTER
 GRID_ARRAY = np.array(GRID)
+LOG_GRID = np.log(GRID_ARRAY)
 STEP_MU = 0.25
-DRIFT_VARIANCE = 0.004
-"""Variance of the slow, honest wandering of a conversion rate (sd 6 %)."""
 YOUNG_VARIANCE = 0.012
 """What a level that rests on one day does not know of other days; it falls as days are added."""
 FADE_MS = 4 * DAY_MS
@@ -48,15 +52,33 @@ PER_RATIO = 5
 FIRST = 4
 COLUMNS = FIRST + PER_RATIO * len(GRID)
 GRID_SIZE = len(GRID)
+WORSE_SIZE = len(WORSE)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def doubt(certainty: float, days: float) -> float:
-    """Relative variance of a level that rests on ``certainty`` conversions of ``days``.
+def doubt(certainty: float, days: float, drift: float) -> float:
+    """Relative variance of a level that rests on ``certainty`` conversions of ``days`` and drifts by ``drift``.
 
     Over a stretch with ``m`` conversions expected it adds ``m * doubt`` to their variance over mean.
     """
-    return DRIFT_VARIANCE + YOUNG_VARIANCE / max(days, 0.5) + 1.0 / max(certainty, 1.0)
+    return drift + YOUNG_VARIANCE / max(days, 0.5) + 1.0 / max(certainty, 1.0)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def spread(phi: float, doubted: float, mood: float, a_day: float, stretch: float) -> float:
+    """Variance over mean of a count with ``stretch`` conversions expected.
+
+    ``phi``: of the counts themselves; ``doubted``: :func:`doubt` of the level, shared by the whole stretch; ``mood``:
+    relative variance of the conversion rate from day to day, shared by the ``a_day`` conversions of a day at most.
+    """
+    return phi + stretch * doubted + min(stretch, a_day) * mood
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def spreads(phi: float, doubted: float, mood: float, a_day: float, into: Row) -> None:
+    """:func:`spread` over the horizon of every ratio of the grid."""
+    for g in range(GRID_SIZE):
+        into[g] = spread(phi, doubted, mood, a_day, HORIZON[g])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -69,23 +91,21 @@ def log_ratio(n: float, mu: float, phi: float, r: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def step(row: Row, n: float, mu: float, phi: float, doubted: float, from_ms: float, dt_ms: float) -> bool:
-    """Add ``n`` seen and ``mu`` expected of ``dt_ms`` from ``from_ms`` on; true when that completed a step."""
+def step(row: Row, n: float, mu: float, phis: Row, from_ms: float, dt_ms: float) -> bool:
+    """Add ``n`` seen and ``mu`` expected of ``dt_ms`` from ``from_ms`` on; true when that completed a step.
+
+    ``phis``: :func:`spreads`, a dispersion per ratio.
+    """
     row[WAIT_N] += n
     row[WAIT_MU] += mu
     row[WAIT_MS] += dt_ms
     if row[WAIT_MU] < STEP_MU:
         return False
+    fade = row[WAIT_MS] / FADE_MS
     for g in range(GRID_SIZE):
-        _advance(
-            row[FIRST + g * PER_RATIO : FIRST + (g + 1) * PER_RATIO],
-            row[WAIT_N],
-            row[WAIT_MU],
-            phi + HORIZON[g] * doubted,
-            GRID_ARRAY[g],
-            from_ms,
-            row[WAIT_MS] / FADE_MS,
-        )
+        weight = 1.0 / WORSE_SIZE if g < WORSE_SIZE else 1.0 / (GRID_SIZE - WORSE_SIZE)
+        change = log_ratio(row[WAIT_N], row[WAIT_MU], phis[g], GRID_ARRAY[g]) - fade
+        _advance(row, FIRST + g * PER_RATIO, change, weight, from_ms)
     row[WAIT_N] = 0.0
     row[WAIT_MU] = 0.0
     row[WAIT_MS] = 0.0
@@ -93,38 +113,63 @@ def step(row: Row, n: float, mu: float, phi: float, doubted: float, from_ms: flo
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _advance(cell: Row, n: float, mu: float, phi: float, r: float, from_ms: float, fade: float) -> None:
-    change = log_ratio(n, mu, phi, r) - fade
-    cell[EVIDENCE] = min((1.0 / GRID_SIZE + cell[EVIDENCE]) * math.exp(change), 1e300)
-    if cell[CUSUM] + change <= 0.0:
-        cell[CUSUM] = 0.0
-        cell[SINCE_N] = 0.0
-        cell[SINCE_MU] = 0.0
+def _advance(row: Row, cell: int, change: float, weight: float, from_ms: float) -> None:
+    row[cell + EVIDENCE] = min((weight + row[cell + EVIDENCE]) * math.exp(change), 1e300)
+    if row[cell + CUSUM] + change <= 0.0:
+        row[cell + CUSUM] = 0.0
+        row[cell + SINCE_N] = 0.0
+        row[cell + SINCE_MU] = 0.0
         return
-    if cell[CUSUM] == 0.0:
-        cell[ONSET] = from_ms
-    cell[CUSUM] += change
-    cell[SINCE_N] += n
-    cell[SINCE_MU] += mu
+    if row[cell + CUSUM] == 0.0:
+        row[cell + ONSET] = from_ms
+    row[cell + CUSUM] += change
+    row[cell + SINCE_N] += row[WAIT_N]
+    row[cell + SINCE_MU] += row[WAIT_MU]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def evidence(row: Row) -> float:
-    """The e-detector's value ``R``."""
+    """The e-detector's value ``R`` for a dearer CPA."""
     total = 0.0
-    for g in range(GRID_SIZE):
+    for g in range(WORSE_SIZE):
+        total += row[FIRST + g * PER_RATIO + EVIDENCE]
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def surplus(row: Row) -> float:
+    """The e-detector's value ``R`` for implausibly many conversions."""
+    total = 0.0
+    for g in range(WORSE_SIZE, GRID_SIZE):
         total += row[FIRST + g * PER_RATIO + EVIDENCE]
     return total
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def best(row: Row) -> int:
-    """Which ratio of the grid explains the stretch since its onset best."""
-    found = 0
-    for g in range(GRID_SIZE):
+    """Which ratio above 1 explains the stretch since its onset best."""
+    return int(_likeliest(row, 0, WORSE_SIZE))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def best_surplus(row: Row) -> int:
+    """Which ratio below 1 explains the stretch since its onset best."""
+    return int(_likeliest(row, WORSE_SIZE, GRID_SIZE))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _likeliest(row: Row, first: int, end: int) -> int:
+    found = first
+    for g in range(first, end):
         if row[FIRST + g * PER_RATIO + CUSUM] > row[FIRST + found * PER_RATIO + CUSUM]:
             found = g
     return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def reset_surplus(row: Row) -> None:
+    """Begin the test for too many conversions anew."""
+    row[FIRST + WORSE_SIZE * PER_RATIO :] = 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -165,10 +210,10 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         """Judge the step, then learn it unless it is under suspicion."""
         exposure, mu = self._expect(self._level, x)
         if mu > 0.0:
-            step(self._row, float(y), mu, *self._spread(), self._at_ms, float(x["dt_ms"]))
+            step(self._row, float(y), mu, self._spreads(), self._at_ms, float(x["dt_ms"]))
         self._at_ms += float(x["dt_ms"])
         level.note(self._level, float(y), exposure, mu)
-        if math.log10(1.0 + evidence(self._row)) < self.suspect:
+        if math.log10(1.0 + max(evidence(self._row), surplus(self._row))) < self.suspect:
             level.commit(self._level, float(x["dt_ms"]))
 
     def score_one(self, x: dict[str, Any], y: float) -> float:
@@ -176,12 +221,15 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         row = self._row.copy()
         _, mu = self._expect(self._level.copy(), x)
         if mu > 0.0:
-            step(row, float(y), mu, *self._spread(), self._at_ms, float(x["dt_ms"]))
+            step(row, float(y), mu, self._spreads(), self._at_ms, float(x["dt_ms"]))
         return math.log10(1.0 + evidence(row))
 
     def _expect(self, row: Row, x: dict[str, Any]) -> tuple[float, float]:
         exposure = level.arrive_after(row, float(x["cost"]), float(x["dt_ms"]), AT_ONCE)
         return exposure, exposure * level.rate(row, 0.0)
 
-    def _spread(self) -> tuple[float, float]:
-        return float(level.dispersion(self._level)), float(doubt(self._level[level.A], self._at_ms / DAY_MS))
+    def _spreads(self) -> Row:
+        phis = np.empty(GRID_SIZE)
+        doubted = doubt(self._level[level.A], self._at_ms / DAY_MS, drift.DRIFT_PRIOR)
+        spreads(level.dispersion(self._level), doubted, 0.0, 0.0, phis)
+        return phis

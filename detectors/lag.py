@@ -24,6 +24,8 @@ TAUS_MS = np.array([60_000.0 * 4.0**k for k in range(1, 8)])
 STAGES = len(TAUS_MS) + 1
 """Weights of a lag: what arrives at once, then one per exponential."""
 ROUNDS = 20
+WIDE = 30.0
+"""Delays' worth of belief that a source is as late as its account."""
 PRIOR = 20.0
 """Conversions' worth of belief that all arrive at once."""
 
@@ -67,6 +69,13 @@ def fit(lag: Row, delays: Row) -> None:
                     shares[k] += delays[b] * max(lag[k], 1e-6) * BIN_SHARES[k, b] / told
         for k in range(STAGES):
             lag[k] = shares[k] / total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def pooled(own: Row, wide: Row) -> Row:
+    """The histogram ``own`` with what is known of wider ones, worth at most ``WIDE`` delays."""
+    total = wide.sum()
+    return own + wide * min(1.0, WIDE / total) if total > 0.0 else own.copy()
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

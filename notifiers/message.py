@@ -27,6 +27,7 @@ _TITLES = {
     "roas_drop": "ROAS drop",
     "roas_rise": "ROAS rise",
     "tracking_outage": "Tracking outage",
+    "implausibly_good": "Implausibly good",
     "account_anomaly": "Unusual account",
 }
 LONGEST_WORDS = 600

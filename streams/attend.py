@@ -13,14 +13,20 @@ from streams.history import HOUR_MS, History
 from streams.hours import HOURS
 from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
 from streams.panes import COST
-from streams.placing import place_baskets, place_count
+from streams.placing import place_baskets, tell
 from streams.series import Registry
+from streams.surplus import Surplus
 from streams.verdict import DAY, Verdicts
 
 LONGEST_MS = 7 * 86_400_000
 """After so long a new level is believed to be the normal one."""
 RELEARN = 0.05
 QUIET_STATUS = ("learning", "paused", "ended")
+EASED = 0.6
+"""An alert ends when "normal" is likelier than a milder damage than was found (``ratio ** EASED``): damage that turns
+out to be milder than it looked at first does not end it."""
+DOUBTED_NATS = 1.0
+"""Evidence of recovery from which an alert is no longer renamed."""
 SURE_NATS = 1.0
 """Log odds from which an open alert is given its other name."""
 RENAMED = {
@@ -28,6 +34,7 @@ RENAMED = {
     Name.TRACKING_OUTAGE: "Conversions of older clicks are lost too: this is a tracking outage. A new alert says so.",
 }
 BACK = "Back to normal: no action needed."
+OVERTAKEN = "Fewer conversions than expected now: a new alert says so."
 NO_SPEND = "Nothing was spent here for 24 hours: closed without a verdict."
 NEW_LEVEL = "Has lasted a week: taken as the new normal level from now on."
 
@@ -36,7 +43,12 @@ class Attention:
     """Opens, reviews and resolves alerts on the rows that judging found."""
 
     def __init__(
-        self, registry: Registry, life: Life, statuses: dict[tuple[str, str, str], str], replaced: frozenset[str]
+        self,
+        registry: Registry,
+        life: Life,
+        statuses: dict[tuple[str, str, str], str],
+        replaced: frozenset[str],
+        implausibly_good: str = "shown",
     ) -> None:
         self._registry = registry
         self._life = life
@@ -44,12 +56,15 @@ class Attention:
         self._history = History(registry)
         self._statuses = statuses
         self._replaced = replaced
+        self._surplus = Surplus(registry, life, implausibly_good == "told")
 
     def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         """Every change that the row ``s`` gives rise to at this tick."""
         changes: list[AlertChange] = []
         if reason & weigh.CALM_COUNT:
             changes += self._end_count(s, tick_ms, BACK)
+        if reason & weigh.CALM_GOOD:
+            changes += self._surplus.end(s, tick_ms, BACK)
         if reason & weigh.CALM_BASKET:
             changes += self._end_baskets(s, tick_ms, BACK)
         if reason & weigh.REVIEW:
@@ -58,6 +73,8 @@ class Attention:
             changes += self._open_count(s, reason, tick_ms)
         if reason & weigh.ROAS and basket.evidence(self._registry.series["basket"][s]) > 0.0:
             changes += self._open_baskets(s, tick_ms)
+        if reason & weigh.GOOD:
+            changes += self._surplus.open(s, tick_ms)
         return changes
 
     def _still_suspect(self, s: int) -> bool:
@@ -72,20 +89,24 @@ class Attention:
     def _open_count(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.onset_ms(s, reason)
         in_alert = bool(self._registry.series["mode"][s] & BLIND)
-        t = s if in_alert else place_count(self._history, s, onset_ms, BLIND)
-        name = naming.name(self._history, t, onset_ms)
+        if in_alert:
+            t, name = s, naming.name(self._history, s, onset_ms)
+        else:
+            t, name = tell(self._history, s, onset_ms, BLIND)
         signal = self._verdicts.count_signal(name, t, tick_ms, onset_ms)
         evidence = self._verdicts.count_evidence(s)
         known = self._life.is_open(name, signal.scope) or name in self._replaced
         if known or (not in_alert and self._known_above(t, BLIND)):
             self._reset(s)
             return []
-        change = self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal))
+        changes = self._surplus.end(t, tick_ms, OVERTAKEN)
+        changes.append(self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal)))
         self._registry.series["mode"][t] |= MODE_OUTAGE if name is Name.TRACKING_OUTAGE else MODE_CPA
-        self._registry.series["ratio"][t] = min(max(signal.ratio, 1.4), 20.0)
+        self._registry.series["ratio"][t] = min(max(signal.ratio**EASED, 1.5), 4.0)
         self._registry.series["deficit"][t, deficit.RECOVERY] = 0.0
+        self._registry.series["recovered"][t] = 0.0
         self._clear_around(t, s)
-        return [change]
+        return changes
 
     def _open_baskets(self, s: int, tick_ms: int) -> list[AlertChange]:
         onset_ms = self._verdicts.basket_onset_ms(s)
@@ -100,7 +121,7 @@ class Attention:
             return []
         change = self._life.open(signal, self._muted(signal))
         self._registry.series["mode"][t] |= MODE_ROAS
-        self._registry.series["basket_ratio"][t] = min(max(signal.ratio, 1.3), 3.0)
+        self._registry.series["basket_ratio"][t] = min(max(signal.ratio**EASED, 1.35), 2.0)
         for row in {s, t, *self._history.above(t), *self._history.below(t)}:
             basket.reset(self._registry.series["basket"][row])
             basket.drop(self._registry.series["basket"][row])
@@ -114,19 +135,22 @@ class Attention:
 
     def _review(self, s: int, tick_ms: int) -> list[AlertChange]:
         changes = []
-        for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE, Name.ROAS_DROP):
+        for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE, Name.ROAS_DROP, Name.IMPLAUSIBLY_GOOD):
             opened_ms = self._life.opened_ms(name, self._registry.scope(s))
             if opened_ms is None:
                 continue
             why = self._spent(s, opened_ms, tick_ms)
             if why is not None:
-                changes += (
-                    self._end_baskets(s, tick_ms, why) if name is Name.ROAS_DROP else self._end_count(s, tick_ms, why)
-                )
-                continue
-            change = self._life.review(self._figures(name, s, tick_ms))
-            changes += [] if change is None else [change]
+                changes += self._end(name, s, tick_ms, why)
+            elif name is not Name.IMPLAUSIBLY_GOOD:
+                change = self._life.review(self._figures(name, s, tick_ms))
+                changes += [] if change is None else [change]
         return changes
+
+    def _end(self, name: Name, s: int, tick_ms: int, why: str) -> list[AlertChange]:
+        if name is Name.ROAS_DROP:
+            return self._end_baskets(s, tick_ms, why)
+        return self._surplus.end(s, tick_ms, why) if name is Name.IMPLAUSIBLY_GOOD else self._end_count(s, tick_ms, why)
 
     def _rename(self, s: int, tick_ms: int) -> list[AlertChange]:
         """What was called an outage and turns out to be dear clicks, or the reverse, is said by its right name."""
@@ -134,6 +158,8 @@ class Attention:
         said = Name.TRACKING_OUTAGE if mode[s] & MODE_OUTAGE else Name.CPA_SPIKE
         started_ms = self._life.started_ms(said, scope)
         if not mode[s] & BLIND or mode[s] & BLIND == BLIND or mode[s] & MODE_RENAMED or started_ms is None:
+            return []
+        if self._registry.series["recovered"][s] > DOUBTED_NATS:
             return []
         odds = naming.dear_odds(self._history, s, started_ms)
         if (odds if said is Name.TRACKING_OUTAGE else -odds) < SURE_NATS:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from detectors import basket, lag, level
 from streams import hours
+from streams.allowance import known_share
+from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS, add_up, turn
 from streams.modes import BLIND, MODE_ROAS
 from streams.panes import BASKETS, CONVERSIONS, COST, KNOWN, LOG_BASKETS, VALUE
@@ -25,10 +27,6 @@ Rows = NDArray[Any]
 
 WARM_MS = 86_400_000
 """A source is judged once it has been seen for so long."""
-SEASON_PRIOR = 20.0
-KNOWN_PRIOR = 5.0
-KNOWN_LEAST = 0.2
-"""Share of conversions that must say when their click was for a source's cohorts to be judged."""
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -52,16 +50,10 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         if dt_ms != kept_ms:
             lag.keeps(dt_ms, keep)
             kept_ms = dt_ms
-        x = level.arrive(series[s].learned, cost, dt_ms, accounts[series[s].account].lag, keep)
+        x = level.arrive(series[s].learned, cost, dt_ms, sources[series[s].source].lag, keep)
         series[s].exposure = x
         series[series[s].parent].exposure += x
         series[series[series[s].parent].parent].exposure += x
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def season(accounts: Rows, a: int, at_ms: int) -> float:
-    hour = at_ms // HOUR_MS % 24
-    return float((accounts[a].season_n[hour] + SEASON_PRIOR) / (accounts[a].season_mu[hour] + SEASON_PRIOR))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -72,7 +64,7 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         if series[s].level != LEAF or sources[c].dt_ms <= 0.0:
             continue
         end = sources[c].watermark_ms
-        factor = season(accounts, series[s].account, end - 1)
+        factor = accounts[series[s].account].factor[hour_of_week(accounts, series[s].account, end - 1)]
         x = _exposure(series, s) * factor
         n = series[s].step[CONVERSIONS] / 1e6
         rate = level.rate(series[s].learned, series[s].pooled) if end - sources[c].first_ms >= WARM_MS else 0.0
@@ -85,21 +77,13 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
             if rate > 0.0:
                 _sum_up(series, s, n, mu)
         _remember(series, s, end, n, mu, rate > 0.0)
-        known = _known(sources, c, n, series[s].step[KNOWN] / 1e6)
-        due = series[s].step[COST] / 1e6 * factor * rate * known
+        sources[c].arrived += n
+        sources[c].known += series[s].step[KNOWN] / 1e6
+        due = series[s].step[COST] / 1e6 * factor * rate * known_share(sources, c)
         if due != 0.0:
             add_up(series, s, (end - 1) // HOUR_MS, hours.DUE, due, BLIND)
         _expect_baskets(series, s, (end - 1) // HOUR_MS % HOURS)
         series[s].step[:] = 0
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _known(sources: Rows, c: int, n: float, known: float) -> float:
-    """Share of the source's conversions that say when their click was; 0.0 while too few do."""
-    sources[c].arrived += n
-    sources[c].known += known
-    share = sources[c].known / (sources[c].arrived + KNOWN_PRIOR)
-    return float(share) if share >= KNOWN_LEAST else 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

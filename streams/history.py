@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from streams.series import ACCOUNT, LEAF, Registry
 
 DAILY_LUMPS = 3
 """Hours with spend, of the last two days, up to which the spend is taken to be told by the day."""
+SHORT_MS = 3 * HOUR_MS
+"""Younger shortfalls are told by the minute, as their hours are half healthy."""
 _SUMMED = [SEEN, EXPECTED, SPENT, SOLD, BASKETS, BASKETS_OFF]
-__all__ = ["HOUR_MS", "History", "Shortfall"]
+__all__ = ["HOUR_MS", "SHORT_MS", "History", "Shortfall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class History:
     def phi(self, s: int, expected: float) -> float:
         """Variance over mean of a count with ``expected`` due, the doubt about the level inside."""
         series = self.registry.series
-        return float(series["phi"][s] + expected * series["doubt"][s])
+        known = (float(series[name][s]) for name in ("phi", "doubt", "mood", "rate_a_day"))
+        return float(deficit.spread(*known, expected))
 
     def hours(self, s: int, first: int, last: int) -> NDArray[np.float64]:
         """The columns of the hours ``first`` to ``last``, a row an hour; zeros where one is not kept."""
@@ -102,6 +105,24 @@ class History:
             return float(cell[deficit.SINCE_N]), float(cell[deficit.SINCE_MU]), int(cell[deficit.ONSET])
         lost = self.since(s, onset_ms)
         return lost.seen, lost.expected, onset_ms
+
+    def exact(self, s: int, onset_ms: int) -> Shortfall:
+        """:meth:`since`; counts to the minute where the shortfall is young and the tests of ``s`` hold it to be struck.
+
+        Money of the hour of the onset is taken in proportion to what was expected.
+        """
+        lost = self.since(s, onset_ms)
+        if self.end_ms(s) - onset_ms >= SHORT_MS:
+            return lost
+        seen, expected, from_ms = self.run(s, onset_ms)
+        if from_ms == onset_ms or not 0.0 < expected < lost.expected:
+            return lost
+        part = expected / lost.expected
+        hours = max((self.end_ms(s) - from_ms) / HOUR_MS, 1 / 60)
+        return replace(
+            lost, seen=seen, expected=expected, cost_micros=lost.cost_micros * part,
+            value_micros=lost.value_micros * part, hours=hours,
+        )  # fmt: skip
 
     def since(self, s: int, onset_ms: int) -> Shortfall:
         """Sums from the hour of the onset on."""

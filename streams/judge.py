@@ -8,12 +8,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import cohort, level
+from detectors import level
+from streams.allowance import speaks
 from streams.expect import WARM_MS, arrivals, expect
 from streams.learn import learn
 from streams.progress import elapsed, end, hour_turned
 from streams.series import LEAF, SOURCE
-from streams.weigh import COHORT, REVIEW, weigh, weigh_cohorts
+from streams.weigh import REVIEW, learn_baskets, suspect, weigh, weigh_cohorts
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,6 +34,7 @@ def judge(
     spans: Ints,
     day: Ints,
     quiet_days: float,
+    per_campaign: bool,
     tick_ms: int,
     found: Ints,
     why: Ints,
@@ -52,14 +54,23 @@ def judge(
         arrivals(series, sources, accounts, mine)
         expect(series, sources, accounts, mine)
         if cohorts_due:
-            weigh_cohorts(series, sources, accounts, mine, quiet_days)
+            weigh_cohorts(series, sources, accounts, mine)
+        odds, most = 0.0, -1
         for s in mine:
-            reason = _attend(series, sources, accounts, s, quiet_days)
+            reason = _attend(series, sources, accounts, s)
             if reason != 0:
                 found[flagged] = s
                 why[flagged] = reason
                 flagged += 1
-        learn(series, sources, accounts, a, mine, day)
+            if speaks(series, s):
+                odds = max(odds, suspect(series, s)) if per_campaign else odds + suspect(series, s)
+                if series[s].share > 0.0 and (most < 0 or series[s].share > series[most].share):
+                    most = s
+        if odds >= 1.0:
+            found[flagged] = most
+            why[flagged] = series[most].suspected
+            flagged += 1
+        learn(series, sources, accounts, a, mine, day, quiet_days, per_campaign)
     return flagged
 
 
@@ -71,18 +82,19 @@ def _is_due(series: Rows, accounts: Rows, a: int, tick_ms: int) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _attend(series: Rows, sources: Rows, accounts: Rows, s: int, quiet_days: float) -> int:
+def _attend(series: Rows, sources: Rows, accounts: Rows, s: int) -> int:
     dt = elapsed(series, sources, accounts, s)
     if dt <= 0.0:
         return 0
     if series[s].level != LEAF:
         level.note(series[s].learned, series[s].count, 0.0, series[s].expected)
     from_ms = end(series, sources, accounts, s) - dt
-    days = quiet_days * accounts[series[s].account].streams / series[s].weight
-    warm = from_ms - accounts[series[s].account].first_ms >= WARM_MS
-    reason = weigh(series, s, from_ms, dt, days, warm)
-    if series[s].cohort[cohort.EVIDENCE] >= days * max(series[s].rate_a_day, 1.0):
-        reason |= COHORT
+    reason = 0
+    if series[s].mode != 0 or speaks(series, s):
+        warm = from_ms - accounts[series[s].account].first_ms >= WARM_MS
+        reason = weigh(series, s, from_ms, dt, warm)
+    elif series[s].baskets > 0.0:
+        learn_baskets(series, s)
     return int(reason) | (REVIEW if series[s].mode != 0 and hour_turned(series, sources, accounts, s) else 0)
 
 

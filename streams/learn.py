@@ -8,10 +8,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import deficit, lag, level
-from streams.expect import season
+from detectors import deficit, drift, lag, level, season
+from streams.allowance import share_out
+from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
-from streams.modes import BLIND, MODE_ROAS
+from streams.modes import MODE_ROAS, UNUSUAL
 from streams.panes import CONVERSIONS
 from streams.progress import end, hour_turned, learned_until, modes_above
 from streams.series import LEAF, SOURCE
@@ -24,15 +25,12 @@ DAY_MS = 86_400_000
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
-TESTS = 4.0
-"""Tests run on every series: count, cohorts, silence, baskets; they share the account's allowance."""
-WEIGHTY_A_DAY = 20.0
-"""Conversions a day at which a series gets half of a full share of the account's allowance: where little comes in,
-little can be seen in time."""
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, day: Ints) -> None:
+def learn(
+    series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, day: Ints, quiet_days: float, per_campaign: bool
+) -> None:
     """At the turn of an hour learn what is free of suspicion, and renew what follows from it."""
     turned = False
     for s in mine:
@@ -42,23 +40,25 @@ def learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, day: 
     if turned:
         _pool(series, mine)
         _derive(series, accounts, a, mine)
+        share_out(series, sources, accounts, mine, quiet_days, per_campaign)
         _finish_hour(series, sources, accounts, a, mine)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: float) -> None:
     row = series[s].learned
-    if series[s].mode & BLIND or modes_above(series, s) & BLIND:
+    if series[s].mode & UNUSUAL or modes_above(series, s) & UNUSUAL:
         level.drop(row)
     elif not _suspect(series, s):
         elapsed_ms = end(series, sources, accounts, s) - learned_until(series, sources, accounts, s)
-        if series[s].level == LEAF and row[level.HOUR_MU] > 0.0 and elapsed_ms <= 2 * HOUR_MS:
-            _learn_season(accounts, series[s].account, end(series, sources, accounts, s) - HOUR_MS, row)
+        if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
+            drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
+            if elapsed_ms <= 2 * HOUR_MS:
+                _learn_season(accounts, series[s].account, end(series, sources, accounts, s) - HOUR_MS, row)
         level.commit(row, elapsed_ms)
     _learn_usual(series, s, end(series, sources, accounts, s) // HOUR_MS - 1)
     rate = series[s].rate_a_day
     series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
-    series[s].steps_a_day = min(1440.0, series[s].rate_a_day / deficit.STEP_MU)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -73,10 +73,8 @@ def _learn_usual(series: Rows, s: int, hour: int) -> None:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _learn_season(accounts: Rows, a: int, at_ms: int, row: Floats) -> None:
-    hour = at_ms // HOUR_MS % 24
-    factor = season(accounts, a, at_ms)
-    accounts[a].season_n[hour] += row[level.HOUR_TOLD]
-    accounts[a].season_mu[hour] += row[level.HOUR_MU] / factor
+    hour = hour_of_week(accounts, a, at_ms)
+    season.learn(accounts[a].season, hour, row[level.HOUR_TOLD], row[level.HOUR_MU] / accounts[a].factor[hour])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -108,44 +106,58 @@ def _pool(series: Rows, mine: Ints) -> None:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
-    """What tests need to know of the level: the wider one, how certain and how spread it is, how many tests run."""
-    streams = 0.0
+    """What tests need to know of the level: the wider one, how certain and how spread it is."""
+    days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
+    season.derive(accounts[a].season, days, accounts[a].factor)
+    lasting = drift.lasting(accounts[a].drift)
     for s in mine:
         row = series[s].learned
-        up = series[s].parent
-        series[s].pooled = 0.0 if up == -1 else level.rate(series[up].learned, 0.0)
-        if up != -1 and series[s].pooled == 0.0 and series[up].parent != -1:
-            series[s].pooled = level.rate(series[series[up].parent].learned, 0.0)
-        series[s].certainty = row[level.A] + level.PRIOR_CONVERSIONS
-        days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
+        series[s].pooled = _borrowed(series, accounts, a, s)
         series[s].phi = level.dispersion(row)
-        series[s].doubt = deficit.doubt(series[s].certainty, days)
-        series[s].weight = max(series[s].rate_a_day, 1.0) / (series[s].rate_a_day + WEIGHTY_A_DAY)
-        if row[level.A] > 0.0:
-            streams += TESTS * series[s].weight
-    accounts[a].streams = max(1.0, streams)
+        series[s].doubt = deficit.doubt(row[level.A] + level.PRIOR_CONVERSIONS, days, lasting)
+        series[s].mood = drift.passing(accounts[a].drift)
+        deficit.spreads(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, series[s].phis)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _borrowed(series: Rows, accounts: Rows, a: int, s: int) -> float:
+    """Conversions per unit of money to believe in before a series has its own: its bid target, or a wider level."""
+    if series[s].target_cpa > 0.0:
+        return 1.0 / float(series[s].target_cpa)
+    whole = accounts[a].series
+    if series[s].target_roas > 0.0 and series[whole].usual[0] > 0.0 and series[whole].usual[2] > 0.0:
+        return float(series[s].target_roas * series[whole].usual[0] / (series[whole].usual[2] / 1e6))
+    up = series[s].parent
+    if up == -1:
+        return 0.0
+    wider = level.rate(series[up].learned, 0.0)
+    if wider == 0.0 and series[up].parent != -1:
+        wider = level.rate(series[series[up].parent].learned, 0.0)
+    return float(wider)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
-        _learn_lag(accounts, a, accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS)
+        if accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS:
+            _end_day(series, accounts, a, mine)
         accounts[a].learned_ms = accounts[a].watermark_ms
     for s in mine:
         c = series[s].source
         if series[s].level == SOURCE and hour_turned(series, sources, accounts, s):
+            lag.fit(sources[c].lag, lag.pooled(sources[c].delays, accounts[a].delays))
             if sources[c].watermark_ms // DAY_MS > sources[c].learned_ms // DAY_MS:
                 sources[c].arrived *= DAY_KEEP
                 sources[c].known *= DAY_KEEP
+                sources[c].delays *= DAY_KEEP
             sources[c].learned_ms = sources[c].watermark_ms
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_lag(accounts: Rows, a: int, new_day: bool) -> None:
-    lag.fit(accounts[a].lag, accounts[a].delays)
-    if new_day:
-        for k in range(lag.BINS):
-            accounts[a].delays[k] *= DAY_KEEP
-        for h in range(24):
-            accounts[a].season_n[h] *= DAY_KEEP
-            accounts[a].season_mu[h] *= DAY_KEEP
+def _end_day(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    for s in mine:
+        if series[s].level == LEAF:
+            drift.end_day(series[s].day, series[s].phi, accounts[a].drift)
+    accounts[a].drift *= DAY_KEEP
+    accounts[a].delays *= DAY_KEEP
+    accounts[a].season *= DAY_KEEP

@@ -5,3 +5,7 @@ MODE_RENAMED = 8
 """The open alert has been given its other name once; it is not given a third."""
 BLIND = MODE_CPA | MODE_OUTAGE
 """With one of these open, a series' conversions count in nothing wider, and are not learned."""
+MODE_GOOD = 16
+"""Implausibly many conversions."""
+UNUSUAL = BLIND | MODE_GOOD
+"""With one of these open, a series is not learned."""

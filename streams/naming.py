@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alerts.signal import Name
 from detectors import lag
-from streams.history import HOUR_MS, History
+from streams.history import HOUR_MS, SHORT_MS, History
 from streams.hours import CLICKED, DUE, EXPECTED, HOURS, KNOWN, SEEN
 
 _OUTAGE_KEEPS = np.array([0.005, 0.05, 0.1, 0.2, 0.3, 0.5])
@@ -24,8 +24,6 @@ _DEAR_KEEPS = np.array([0.2, 0.25, 0.33, 0.4, 0.5, 0.6, 0.7])
 _DEAR_ODDS = np.array([0.05, 0.1, 0.2, 0.2, 0.2, 0.15, 0.1])
 
 
-SHORT_MS = 3 * HOUR_MS
-"""Younger shortfalls are told by the minute, as their hours are half healthy; older ones by click cohorts."""
 EARLIER_MS = 2 * HOUR_MS
 """How far before the estimated onset a story may begin."""
 
@@ -43,18 +41,42 @@ class Stretch:
     old: Part
     unknown: Part
 
+    @property
+    def most(self) -> float:
+        """Conversions expected in all after the earliest moment."""
+        return float((self.fresh[1] + self.onset[1] + self.old[1] + self.unknown[1]).max())
+
+    def over(self, phi: float) -> Stretch:
+        """The same with its evidence divided by ``phi``."""
+        return Stretch(*((part[0] / phi, part[1] / phi) for part in self._parts()))
+
+    def __add__(self, other: Stretch) -> Stretch:
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return Stretch(*((mine[0] + its[0], mine[1] + its[1]) for mine, its in pairs))
+
+    def _parts(self) -> tuple[Part, Part, Part, Part]:
+        return self.fresh, self.onset, self.old, self.unknown
+
 
 def name(history: History, s: int, onset_ms: int) -> Name:
     """The likelier story of the shortfall of ``s`` since ``onset_ms``."""
     return Name.CPA_SPIKE if dear_odds(history, s, onset_ms) > 0.0 else Name.TRACKING_OUTAGE
 
 
+def stories(told: Stretch) -> dict[Name, float]:
+    """Nats by which each story beats "nothing is lost"; each may begin when it fits best."""
+    return {
+        Name.CPA_SPIKE: float(_dear(told, 1.0, None).max()),
+        Name.TRACKING_OUTAGE: float(_outage(told, 1.0).max()),
+    }
+
+
 def dear_odds(history: History, s: int, onset_ms: int) -> float:
     """Log odds of dear clicks against lost conversions; each story may begin when it fits best."""
     if history.end_ms(s) - onset_ms < SHORT_MS:
         return _short_odds(history, s, onset_ms)
-    told = stretches(history, s, onset_ms)
-    return odds(told, history.phi(s, float((told.fresh[1] + told.old[1]).max())))
+    told = stretches(history, s, onset_ms, (history.end_ms(s) - 1) // HOUR_MS)
+    return odds(told, history.phi(s, told.most))
 
 
 def _short_odds(history: History, s: int, onset_ms: int) -> float:
@@ -78,13 +100,12 @@ def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:
     return float(_dear(told, phi, fresh).max() - _outage(told, phi).max())
 
 
-def stretches(history: History, s: int, onset_ms: int) -> Stretch:
-    """What came after the hour of the onset, were it ``EARLIER_MS`` before ``onset_ms`` or any hour later."""
+def stretches(history: History, s: int, onset_ms: int, newest: int) -> Stretch:
+    """What came after the hour of the onset, were it ``EARLIER_MS`` before ``onset_ms`` or any hour to ``newest``."""
     end_ms = history.end_ms(s)
-    newest = (end_ms - 1) // HOUR_MS
     first = min(max((onset_ms - EARLIER_MS) // HOUR_MS, newest - HOURS + 1), newest - 1)
     cells = history.hours(s, first, newest)
-    begins = np.arange(first, newest + 1) * HOUR_MS
+    begins = np.minimum(np.arange(first, newest + 1) * HOUR_MS, end_ms)
     ends = np.minimum(begins + HOUR_MS, end_ms)
     delays = _delays(history, s)
     by_now = lag.shares(delays, (end_ms - ends).astype(float), (ends - begins).astype(float))
@@ -112,7 +133,9 @@ def _part(seen: float, expected: float) -> Part:
 
 
 def _delays(history: History, s: int) -> Floats:
-    return lag.cumulated(history.registry.accounts["delays"][int(history.registry.series["account"][s])])
+    registry = history.registry
+    wide, source = registry.accounts["delays"][int(registry.series["account"][s])], int(registry.series["source"][s])
+    return lag.cumulated(wide if source < 0 else lag.pooled(registry.sources["delays"][source], wide))
 
 
 def _known_share(history: History, s: int) -> float:

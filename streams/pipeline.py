@@ -16,6 +16,7 @@ from alerts.life import Life
 from events.batch import Batch, Kind
 from streams.arrival import Bounds, Facts, Taken, move, refusal
 from streams.attend import Attention
+from streams.clocks import Clocks
 from streams.columns import Columns, layout
 from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
@@ -53,6 +54,7 @@ class Pipeline:
         self._quiet_days = settings.quiet_days
         self._found, self._why = np.empty((2, 64), np.int64)
         self._places = PlaceTable(self._registry, settings.conversions)
+        self._clocks = Clocks(self._registry, settings.time_zone, settings.time_zones)
         self._ids = Ids()
         self._fence = Fence()
         self._snapshots = Snapshots()
@@ -66,12 +68,15 @@ class Pipeline:
         self._statuses: dict[tuple[str, str, str], str] = {}
         self._rivals = Rivals(settings, self._registry)
         self._rivals_named = bool(settings.account_anomaly or settings.models)
-        self._attention = Attention(self._registry, self._life, self._statuses, self._rivals.replaced)
+        self._attention = Attention(
+            self._registry, self._life, self._statuses, self._rivals.replaced, settings.implausibly_good
+        )
 
     def feed(self, batch: Batch) -> Outcome:
         """Apply ``batch``; a batch of one and of 100,000 end in the same state."""
         outcome = Outcome()
         self._places.learn(batch)
+        self._clocks.follow()
         facts = self._facts(batch)
         taken = np.full(len(batch), Taken.OTHER, np.uint8)
         rare = sorted(batch.rare)
@@ -113,8 +118,8 @@ class Pipeline:
         self._closed.reserve(self._closed.size + self._waiting.size + rows)
         self._ids.reserve(rows, (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1)
         series = len(self._registry.series.rows)
-        if series > len(self._found):
-            self._found, self._why = np.empty((2, 2 * series), np.int64)
+        if 2 * series > len(self._found):
+            self._found, self._why = np.empty((2, 3 * series), np.int64)
 
     def _advance(self, batch: Batch, facts: Facts, low: int, high: int, taken: Any, outcome: Outcome) -> int:
         """Go through the rows from ``low`` to ``high`` or to a tick that brings more to do; where to go on."""
@@ -125,6 +130,7 @@ class Pipeline:
         if stop == NEW_DAY:
             self._snapshots.forget(int(batch.at_ms[low]))
             self._day_ms = int(batch.at_ms[low]) // DAY_MS * DAY_MS
+            self._clocks.turn(self._day_ms)
         elif stop != ENDED:
             self._attend(stop, outcome)
         return int(low)
@@ -133,8 +139,8 @@ class Pipeline:
         settings = self.settings
         every_tick = self._metrics.waiting or self._rivals_named
         return Rules(
-            settings.horizon_ms, settings.future_ms, settings.lateness_ms, self._quiet_days, every_tick,
-            self._day_ms + DAY_MS,
+            settings.horizon_ms, settings.future_ms, settings.lateness_ms, self._quiet_days, settings.per_campaign,
+            every_tick, self._day_ms + DAY_MS,
         )  # fmt: skip
 
     def _state(self) -> State:
@@ -164,9 +170,11 @@ class Pipeline:
         elif kind is Kind.METRIC:
             self._metrics.take(fact)
         elif kind in _HAPPENING_KINDS:
-            self._happen(kind, fact)
+            self._happen(kind, fact, int(places.leaf[key]))
 
     def _restate(self, fact: Any, leaf: int) -> int:
+        if fact.time_zone is not None:
+            self._clocks.name(int(self._registry.series["account"][leaf]), fact.time_zone)
         replaced = self._snapshots.replace(fact, leaf, fact.name is None or fact.name in self.settings.conversions)
         if replaced is None:
             return Taken.DUPLICATE
@@ -179,13 +187,21 @@ class Pipeline:
         watermark = self._registry.sources["watermark_ms"][self._registry.series["source"][leaf]]
         return Taken.LATE if (minute + 1) * PANE_MS <= watermark else Taken.ACCEPTED
 
-    def _happen(self, kind: Kind, fact: Any) -> None:
+    def _happen(self, kind: Kind, fact: Any, leaf: int) -> None:
         if kind is Kind.STATE:
+            self._aim(fact, leaf)
             self._statuses[fact.account, fact.source, fact.campaign] = fact.status
             happening = Happening(fact.at, "status", f"{fact.campaign}: {fact.status}", fact.source, fact.campaign)
         else:
             happening = Happening(fact.at, fact.kind, fact.what, fact.source or "", fact.campaign or "")
         self._life.happen(fact.account, happening, CAUSE_HORIZON_MS)
+
+    def _aim(self, fact: Any, leaf: int) -> None:
+        """Remember the bid targets of a campaign that has a series; money in units of its currency."""
+        if leaf >= 0 and fact.target_cpa_micros is not None:
+            self._registry.series["target_cpa"][leaf] = fact.target_cpa_micros / 1e6
+        if leaf >= 0 and fact.target_roas is not None:
+            self._registry.series["target_roas"][leaf] = fact.target_roas
 
     def _attend(self, count: int, outcome: Outcome) -> None:
         """What the last tick found, and what is judged in Python."""
@@ -230,6 +246,7 @@ class Pipeline:
             "counts": self.counts,
             "scopes": registry.scopes,
             "currencies": registry.currencies,
+            "zones": registry.zones,
             "fence": self._fence.highest,
             "snapshots": self._snapshots.to_state(),
             "metrics": self._metrics.to_state(),
@@ -262,15 +279,19 @@ class Pipeline:
         registry.windows = np.concatenate([arrays["windows"], np.zeros((3, 64, MEASURES), np.int64)], axis=1)
         registry.scopes = [tuple(scope) for scope in plain["scopes"]]
         registry.currencies = list(plain["currencies"])
+        registry.zones = list(plain["zones"])
         registry.index()
         pipeline._sizes = arrays["sizes"]
         pipeline.tick_ms, pipeline.counts = plain["tick_ms"], plain["counts"]
         pipeline._day_ms = pipeline.tick_ms // DAY_MS * DAY_MS
+        pipeline._clocks.resume(pipeline._day_ms)
         pipeline._fence = Fence(plain["fence"])
         pipeline._snapshots = Snapshots.of_state(plain["snapshots"])
         pipeline._metrics = Metrics.of_state(settings, plain["metrics"])
         pipeline._life = Life.of_state(plain["life"])
         pipeline._statuses.update({(a, s, c): status for a, s, c, status in plain["statuses"]})
         pipeline._rivals.restore(plain["rivals"])
-        pipeline._attention = Attention(registry, pipeline._life, pipeline._statuses, pipeline._rivals.replaced)
+        pipeline._attention = Attention(
+            registry, pipeline._life, pipeline._statuses, pipeline._rivals.replaced, settings.implausibly_good
+        )
         return pipeline

@@ -9,12 +9,16 @@ each level is as likely as the others before anything is known, and so is each s
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 
+from alerts.signal import Name
 from detectors import basket
-from streams.history import History
+from streams import naming
+from streams.history import HOUR_MS, SHORT_MS, History
 from streams.series import ACCOUNT, LEAF
 
 WHOLE = 1.5
@@ -24,9 +28,36 @@ Told = tuple[float, float]
 """What one campaign's history tells: two sums, each over the campaign's own variance."""
 
 
+def tell(history: History, s: int, onset_ms: int, modes: int) -> tuple[int, Name]:
+    """The scope and the story that together explain best what is missing since ``onset_ms``.
+
+    A young shortfall is placed by its size and named to the minute; an older one has both read from click cohorts,
+    each campaign's evidence over its own variance.
+    """
+    if history.end_ms(s) - onset_ms < SHORT_MS:
+        t = place_count(history, s, onset_ms, modes)
+        return t, naming.name(history, t, onset_ms)
+    leaves = _leaves_around(history, s)
+    newest = max((history.end_ms(leaf) - 1) // HOUR_MS for leaf in leaves)
+    told = {leaf: naming.stretches(history, leaf, onset_ms, newest) for leaf in leaves}
+    told = {leaf: one.over(history.phi(leaf, one.most)) for leaf, one in told.items()}
+    found = max(
+        (nats - _crowd(history, c), -c, name)
+        for c in _candidates(history, s, modes)
+        if (parts := [told[leaf] for leaf in leaves if _is_in(history, leaf, c, modes)])
+        for name, nats in naming.stories(reduce(operator.add, parts)).items()
+    )
+    return -found[1], found[2]
+
+
 def place_count(history: History, s: int, onset_ms: int, modes: int) -> int:
     """The scope whose shortfall of conversions since ``onset_ms`` is the most telling; open ``modes`` are left out."""
     return _best(history, s, modes, lambda leaf: _counts(history, leaf, onset_ms), _thinned)
+
+
+def place_surplus(history: History, s: int, onset_ms: int, modes: int) -> int:
+    """The scope whose implausibly many conversions since ``onset_ms`` are the most telling."""
+    return _best(history, s, modes, lambda leaf: _counts(history, leaf, onset_ms), _thickened)
 
 
 def place_baskets(history: History, s: int, onset_ms: int, modes: int) -> int:
@@ -47,6 +78,11 @@ def _thinned(seen: float, expected: float) -> float:
     return (seen * math.log(seen / expected) if seen > 0.0 else 0.0) + expected - seen
 
 
+def _thickened(seen: float, expected: float) -> float:
+    """Nats by which the best fitting multiple of ``expected`` beats none."""
+    return seen * math.log(seen / expected) + expected - seen if seen > expected > 0.0 else 0.0
+
+
 def _baskets(history: History, leaf: int, onset_ms: int) -> Told:
     lost, s2 = history.since(leaf, onset_ms), basket.spread(history.registry.series["basket"][leaf])
     return lost.baskets / s2, lost.baskets_off / s2
@@ -60,16 +96,26 @@ def _shrunk(baskets: float, off: float) -> float:
 def _best(
     history: History, s: int, modes: int, told: Callable[[int], Told], nats: Callable[[float, float], float]
 ) -> int:
-    series = history.registry.series
-    candidates = [c for c in (s, *history.above(s), *history.below(s)) if not series["mode"][c] & modes]
-    free = [c for c in candidates if not series["unassigned"][c]]
-    by_leaf = {leaf: told(leaf) for leaf in history.below(history.above(s)[-1] if history.above(s) else s)}
+    leaves = _leaves_around(history, s)
+    by_leaf = {leaf: told(leaf) for leaf in leaves}
 
     def telling(c: int) -> float:
-        leaves = [leaf for leaf in by_leaf if series["level"][leaf] == LEAF and _is_in(history, leaf, c, modes)]
-        return nats(*(sum(by_leaf[leaf][i] for leaf in leaves) for i in (0, 1))) - _crowd(history, c)
+        inside = [leaf for leaf in leaves if _is_in(history, leaf, c, modes)]
+        return nats(*(sum(by_leaf[leaf][i] for leaf in inside) for i in (0, 1))) - _crowd(history, c)
 
-    return max(free or [s], key=lambda c: (telling(c), -c))
+    return max(_candidates(history, s, modes), key=lambda c: (telling(c), -c))
+
+
+def _candidates(history: History, s: int, modes: int) -> list[int]:
+    """Every scope at, above and below ``s`` that may be named; ``s`` itself where there is none."""
+    series = history.registry.series
+    around = (s, *history.above(s), *history.below(s))
+    return [c for c in around if not series["mode"][c] & modes and not series["unassigned"][c]] or [s]
+
+
+def _leaves_around(history: History, s: int) -> list[int]:
+    top = history.above(s)[-1] if history.above(s) else s
+    return [leaf for leaf in history.below(top) if history.registry.series["level"][leaf] == LEAF]
 
 
 def _is_in(history: History, leaf: int, scope: int, modes: int) -> bool:

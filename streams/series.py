@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, lag, level, outage
+from detectors import basket, cohort, deficit, drift, lag, level, outage, season
 from events.batch import Key
 from streams import hours
 from streams.columns import Columns, Spec
@@ -44,14 +44,21 @@ SERIES: Spec = {
     "mode": (np.int64, (), 0),
     "hot": (np.int64, (), 0),
     "ratio": (np.float64, (), 2.0),
+    "suspected": (np.int64, (), 0),
+    "share": (np.float64, (), 0.0),
+    "good_ratio": (np.float64, (), 0.5),
     "basket_ratio": (np.float64, (), 1.6),
     "recovered": (np.float64, (), 0.0),
     "pooled": (np.float64, (), 0.0),
+    "target_cpa": (np.float64, (), 0.0),
+    "target_roas": (np.float64, (), 0.0),
+    "day": (np.float64, (drift.DAY_COLUMNS,), 0.0),
     "phi": (np.float64, (), 1.5),
     "doubt": (np.float64, (), 0.02),
-    "certainty": (np.float64, (), 0.0),
-    "steps_a_day": (np.float64, (), 0.0),
-    "weight": (np.float64, (), 1.0),
+    "mood": (np.float64, (), drift.MOOD_PRIOR),
+    "phis": (np.float64, (deficit.GRID_SIZE,), 1.5),
+    "alive": (np.int64, (), 0),
+    "quiet_days": (np.float64, (), np.inf),
     "rate_a_day": (np.float64, (), 0.0),
     "history": (np.float64, (hours.HOURS, hours.COLUMNS), 0.0),
     "history_hour": (np.int64, (), NONE),
@@ -74,16 +81,20 @@ SOURCES: Spec = {
     "dt_ms": (np.float64, (), 0.0),
     "arrived": (np.float64, (), 0.0),
     "known": (np.float64, (), 0.0),
+    "delays": (np.float64, (lag.BINS,), 0.0),
+    "lag": (np.float64, (lag.STAGES,), 0.0),
     "head": (np.int64, (), NONE),
     "tail": (np.int64, (), NONE),
     "first": (np.int64, (len(WINDOWS_MIN),), NONE),
 }
 ACCOUNTS: Spec = {
     "series": (np.int64, (), NONE),
-    "season_n": (np.float64, (24,), 0.0),
-    "season_mu": (np.float64, (24,), 0.0),
+    "offset_ms": (np.int64, (2,), 0),
+    "turn_ms": (np.int64, (), NONE),
+    "season": (np.float64, (season.COLUMNS,), 0.0),
+    "factor": (np.float64, (season.HOURS,), 1.0),
+    "drift": (np.float64, (drift.COLUMNS,), 0.0),
     "delays": (np.float64, (lag.BINS,), 0.0),
-    "lag": (np.float64, (lag.STAGES,), 1.0 / lag.STAGES),
     "watermark_ms": (np.int64, (), NONE),
     "first_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
@@ -106,6 +117,8 @@ class Registry:
         self.scopes: list[tuple[str, str | None, str | None]] = []
         self._ranked: list[tuple[tuple[str, bool, str, int, str], int]] = []
         self.currencies: list[str | None] = []
+        self.zones: list[str | None] = []
+        """Time zone of each account, where settings or snapshots name one."""
         self._leaves: dict[tuple[str, str, str | None], int] = {}
         self._sources: dict[tuple[str, str], int] = {}
         self._accounts: dict[str, int] = {}
@@ -116,7 +129,7 @@ class Registry:
         if found is None:
             found = self._accounts[name] = self.accounts.add()
             self.currencies.append(None)
-            self.accounts["lag"][found] = np.eye(lag.STAGES)[0]
+            self.zones.append(None)
             self.accounts["series"][found] = self._series(Scope(name), ACCOUNT, NONE, NONE, found)
         return found
 
@@ -127,6 +140,7 @@ class Registry:
             owner = self.account(account)
             found = self._sources[account, name] = self.sources.add()
             self.sources["account"][found] = owner
+            self.sources["lag"][found] = np.eye(lag.STAGES)[0]
             parent = int(self.accounts["series"][owner])
             self.sources["series"][found] = self._series(Scope(account, name), SOURCE, parent, found, owner)
         return found

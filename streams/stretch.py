@@ -43,6 +43,7 @@ class Rules(NamedTuple):
     future_ms: int
     lateness_ms: int
     quiet_days: float
+    per_campaign: bool
     every_tick: bool
     next_day_ms: int
 
@@ -94,7 +95,10 @@ def _tick(tick_ms: int, rules: Rules, state: State, found: Ints, why: Ints) -> A
     watermarks(sources, tick_ms, rules.lateness_ms)
     close(state.waiting, state.closed, state.sizes, series, sources, state.windows)
     day = state.windows[-1]
-    return judge(series, sources, accounts, state.order, state.spans, day, rules.quiet_days, tick_ms, found, why)
+    return judge(
+        series, sources, accounts, state.order, state.spans, day, rules.quiet_days, rules.per_campaign, tick_ms,
+        found, why,
+    )  # fmt: skip
 
 
 keep_fresh()

@@ -36,8 +36,8 @@ class Verdicts:
         return int(row[deficit.FIRST + deficit.best(row) * deficit.PER_RATIO + deficit.ONSET])
 
     def count_signal(self, name: Name, s: int, at_ms: int, onset_ms: int) -> Signal:
-        """The signal of a shortfall of conversions since ``onset_ms``."""
-        lost = self._history.since(s, onset_ms)
+        """The signal of a shortfall of conversions since ``onset_ms``; a young one is told to the minute."""
+        lost = self._history.exact(s, onset_ms)
         spread = 2.0 * math.sqrt(self._history.phi(s, lost.expected) * max(lost.expected, 1e-9))
         few, many = max(lost.expected - spread, 0.0), lost.expected + spread
         if name is Name.TRACKING_OUTAGE:
@@ -56,6 +56,15 @@ class Verdicts:
         series = self._registry.series
         r = max(deficit.evidence(series["deficit"][s]), float(series["cohort"][s, cohort.EVIDENCE]))
         return max(math.log10(1.0 + r), float(series["timer"][s, outage.WAITED]) / math.log(10.0))
+
+    def good_signal(self, s: int, at_ms: int, onset_ms: int, r: float) -> Signal:
+        """The signal of implausibly many conversions since ``onset_ms``; ``r``: the test's evidence."""
+        lost = self._history.since(s, onset_ms)
+        spread = 2.0 * math.sqrt(self._history.phi(s, lost.expected) * max(lost.expected, 1e-9))
+        figures = (lost.seen, lost.expected, max(lost.expected - spread, 0.0), lost.expected + spread)
+        ratio = lost.expected / max(lost.seen, 0.1)
+        name, evidence = Name.IMPLAUSIBLY_GOOD, math.log10(1.0 + r)
+        return self._signal(name, s, at_ms, onset_ms, "conversions", figures, evidence, ratio, None)
 
     def basket_onset_ms(self, s: int) -> int:
         """Where the baskets of ``s`` began to be small."""
@@ -93,7 +102,7 @@ class Verdicts:
         figures: tuple[float | None, ...],
         evidence: float,
         ratio: float,
-        loss: int,
+        loss: int | None,
     ) -> Signal:
         registry = self._registry
         scope = registry.scope(s)

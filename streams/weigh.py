@@ -9,17 +9,19 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, lag, level, outage
+from detectors import basket, cohort, deficit, lag, outage
 from streams import hours
+from streams.allowance import BASKETS, COUNT, SILENCE, speaks
+from streams.allowance import COHORT as COHORT_SHARE
 from streams.hours import HOUR_MS, HOURS
-from streams.modes import BLIND, MODE_OUTAGE, MODE_ROAS
+from streams.modes import BLIND, MODE_GOOD, MODE_OUTAGE, MODE_ROAS
 from streams.progress import end, modes_above
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[Any]
 
-CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT = 1, 2, 4, 8, 16, 32, 64
+CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
 SUSPICION = 0.4
 """Share of the threshold, in log, from which nothing is learned."""
@@ -27,55 +29,128 @@ CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
-HOT_COUNT, HOT_COHORT = 1, 2
+HOT_COUNT, HOT_COHORT, HOT_GOOD = 1, 2, 4
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def weigh(series: Rows, s: int, from_ms: float, dt_ms: float, quiet_days: float, warm: bool) -> int:
-    above = 0
-    up = series[s].parent
-    while up != -1:
-        above |= series[up].mode
-        up = series[up].parent
+def weigh(series: Rows, s: int, from_ms: float, dt_ms: float, warm: bool) -> int:
+    """Put what a step brought to the tests of ``s``; the reasons for attention, as bits."""
+    above = modes_above(series, s)
     reason = 0
     if series[s].expected > 0.0 or series[s].count > 0.0:
-        reason |= _test_count(series, s, from_ms, dt_ms, quiet_days, above)
+        reason |= _test_count(series, s, from_ms, dt_ms, above)
     if series[s].baskets > 0.0:
-        reason |= _test_baskets(series, s, from_ms, quiet_days, above, warm)
+        reason |= _test_baskets(series, s, from_ms, above, warm)
     return reason
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, days: float, above: int) -> int:
+def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) -> int:
     n = series[s].count
     mu = series[s].expected
-    phi = series[s].phi + deficit.TYPICAL_HORIZON * series[s].doubt
-    # while conversions are known to be rarer, silence is measured by what still arrives
-    waited = outage.run(
-        series[s].timer,
-        n,
-        mu / series[s].ratio if series[s].mode & BLIND else mu,
-        series[s].phi + deficit.DECISION_NATS * series[s].doubt,
-        from_ms,
-    )
-    stopped = waited >= outage.limit(days * max(series[s].rate_a_day, 1.0)) and above & BLIND == 0
+    _test_silence(series, s, n, mu, from_ms)
     if series[s].mode & BLIND:
-        series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, series[s].ratio)
-        reason = CALM_COUNT if series[s].recovered >= CALM else 0
-        return reason | (OUTAGE if stopped and series[s].mode & MODE_OUTAGE == 0 else 0)
+        return CALM_COUNT if _recovers(series, s, n, mu, series[s].ratio) else 0
     if above & BLIND:
         return 0
-    if not deficit.step(series[s].deficit, n, mu, series[s].phi, series[s].doubt, from_ms, dt_ms):
-        return OUTAGE if stopped else 0
-    gamma = days * max(series[s].steps_a_day, 1.0)
-    r = deficit.evidence(series[s].deficit)
-    hot = math.log(1.0 + r) > SUSPICION * math.log(gamma)
-    series[s].hot = series[s].hot | HOT_COUNT if hot else series[s].hot & ~HOT_COUNT
-    return (OUTAGE if stopped else 0) | (CPA if r >= gamma else 0)
+    reason = 0
+    if series[s].mode & MODE_GOOD and _recovers(series, s, n, mu, series[s].good_ratio):
+        reason |= CALM_GOOD
+    row = series[s].deficit
+    if not deficit.step(row, n, mu, series[s].phis, from_ms, dt_ms):
+        return reason
+    gamma = count_gamma(series, s)
+    good = deficit.surplus(row)
+    _mark(series, s, HOT_COUNT, deficit.evidence(row), gamma)
+    _mark(series, s, HOT_GOOD, good, gamma)
+    if good >= gamma and (series[s].mode | above) & MODE_GOOD == 0:
+        reason |= GOOD
+    return reason
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int, warm: bool) -> int:
+def suspect(series: Rows, s: int) -> float:
+    """What all tests of ``s`` hold together against chance: the sum of each one's evidence over its limit.
+
+    Tells in ``series[s].suspected`` which test holds most.  The sum of e-detectors over their limits is an e-detector
+    itself, however they depend on each other, with limit 1 (Vovk and Wang, arXiv 1912.06116): several that agree
+    alarm sooner than each would alone, at the same promise.
+    """
+    series[s].suspected = 0
+    series[s].share = 0.0
+    above = modes_above(series, s)
+    total = 0.0
+    if above & BLIND == 0:
+        if series[s].mode & MODE_OUTAGE == 0 and series[s].timer[outage.WAITED] > 0.0:
+            waited = math.exp(min(series[s].timer[outage.WAITED], 600.0)) - 1.0
+            total += _share(series, s, OUTAGE, waited / (series[s].quiet_days / SILENCE * _a_day(series, s)))
+        if series[s].mode & BLIND == 0:
+            total += _share(series, s, CPA, deficit.evidence(series[s].deficit) / count_gamma(series, s))
+            total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] / cohort_gamma(series, s))
+    if (above | series[s].mode) & MODE_ROAS == 0:
+        total += _share(series, s, ROAS, basket.evidence(series[s].basket) / basket_gamma(series, s))
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _share(series: Rows, s: int, bit: int, share: float) -> float:
+    if share > series[s].share:
+        series[s].share = share
+        series[s].suspected = bit
+    return share
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _a_day(series: Rows, s: int) -> float:
+    return float(max(series[s].rate_a_day, 1.0))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def count_gamma(series: Rows, s: int) -> float:
+    """Evidence of counts from which they alarm: steps in the test's share of the promise."""
+    return float(series[s].quiet_days / COUNT * max(min(series[s].rate_a_day / deficit.STEP_MU, 1440.0), 1.0))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def cohort_gamma(series: Rows, s: int) -> float:
+    """Evidence of cohorts from which they alarm."""
+    return float(series[s].quiet_days / COHORT_SHARE * _a_day(series, s))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def basket_gamma(series: Rows, s: int) -> float:
+    """Evidence of baskets from which they alarm."""
+    return float(series[s].quiet_days / BASKETS * min(_a_day(series, s), 1440.0))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _test_silence(series: Rows, s: int, n: float, mu: float, from_ms: float) -> None:
+    """Let the outage timer run; while conversions are known to be rarer, by what still arrives."""
+    due = mu / series[s].ratio if series[s].mode & BLIND else mu
+    nats = deficit.DECISION_NATS
+    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, nats)
+    outage.run(series[s].timer, n, due, phi, from_ms)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float) -> bool:
+    stretch = deficit.TYPICAL_HORIZON
+    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, stretch)
+    series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, ratio)
+    return bool(series[s].recovered >= CALM)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _mark(series: Rows, s: int, bit: int, r: float, gamma: float) -> None:
+    """Note whether evidence ``r`` is a suspicion already: then nothing is learned."""
+    if math.log(1.0 + r) > SUSPICION * math.log(gamma):
+        series[s].hot |= bit
+    else:
+        series[s].hot &= ~bit
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _test_baskets(series: Rows, s: int, from_ms: float, above: int, warm: bool) -> int:
     row = series[s].basket
     k = series[s].baskets
     off = series[s].basket_off
@@ -85,39 +160,47 @@ def _test_baskets(series: Rows, s: int, from_ms: float, days: float, above: int,
     if above & MODE_ROAS:
         return 0
     r = 0.0
-    gamma = days * max(min(series[s].rate_a_day, 1440.0), 1.0)
+    gamma = basket_gamma(series, s)
     if warm and basket.step(row, k, off, from_ms):
         r = basket.evidence(row)
     basket.hold(row, k, off)
     if math.log(1.0 + r) <= SUSPICION * math.log(gamma):
         basket.commit(row)
-    return ROAS if r >= gamma else 0
+    return 0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet_days: float) -> None:
+def learn_baskets(series: Rows, s: int) -> None:
+    """Learn the baskets of a series that is not judged."""
+    basket.hold(series[s].basket, series[s].baskets, series[s].basket_off)
+    basket.commit(series[s].basket)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
     """Weigh the click cohorts of every series that may be judged."""
     share = np.empty(HOURS)
     seen = np.empty(HOURS)
     due = np.empty(HOURS)
     below = np.empty(lag.BINS)
     last = -1
+    known = -2
     for s in mine:
-        a = series[s].account
-        if last < 0:
-            lag.cumulate(accounts[a].delays, below)
-        if end(series, sources, accounts, s) != last:
+        if series[s].source != known:
+            known = series[s].source
             last = end(series, sources, accounts, s)
+            if known < 0:
+                lag.cumulate(accounts[series[s].account].delays, below)
+            else:
+                lag.cumulate(lag.pooled(sources[known].delays, accounts[series[s].account].delays), below)
             _mature(below, last, share)
         series[s].hot &= ~HOT_COHORT
         cells = _cohorts(series, s, (last - 1) // HOUR_MS, share, seen, due)
         if cells == 0:
             series[s].cohort[:] = 0.0
             continue
-        r = cohort.judge(series[s].cohort, seen, due, share, cells, series[s].phi, series[s].doubt)
-        days = quiet_days * accounts[a].streams / series[s].weight
-        if math.log(1.0 + r) > SUSPICION * math.log(days * max(series[s].rate_a_day, 1.0)):
-            series[s].hot |= HOT_COHORT
+        r = cohort.judge(series[s].cohort, seen, due, share, cells, series[s].phis)
+        _mark(series, s, HOT_COHORT, r, cohort_gamma(series, s))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -133,7 +216,7 @@ def _mature(below: Floats, until: int, share: Floats) -> None:
 def _cohorts(series: Rows, s: int, newest: int, share: Floats, seen: Floats, due: Floats) -> int:
     """Fill in what the cohorts brought and are due, newest first; 0 where nothing is missing that is worth a look."""
     blind = (series[s].mode | modes_above(series, s)) & BLIND
-    if blind or series[s].unassigned or series[s].learned[level.A] == 0.0:
+    if blind or series[s].unassigned or not speaks(series, s):
         return 0
     cells = min(HOURS, newest - series[s].since_hour + 1, series[s].history_hour + 1)
     total = 0.0

@@ -16,6 +16,7 @@ COUNTS = st.integers(0, 40)
 MEANS = st.floats(0.01, 60.0)
 PHIS = st.one_of(st.just(1.0), st.floats(1.05, 6.0))
 RATIOS = st.sampled_from(deficit.GRID)
+CERTAIN = np.ones(deficit.GRID_SIZE)
 
 
 @settings(deadline=None)
@@ -37,9 +38,11 @@ def test_the_likelihood_ratio_is_that_of_two_negative_binomials(n: int, mu: floa
 def test_compiled_steps_equal_interpreted_ones_bit_by_bit(steps: list[tuple[int, float]], phi: float) -> None:
     """What the compiler made of the specification is the specification."""
     compiled, interpreted = np.zeros(deficit.COLUMNS), np.zeros(deficit.COLUMNS)
+    phis = np.empty(deficit.GRID_SIZE)
+    deficit.spreads(phi, 0.01, 0.002, 50.0, phis)
     for n, mu in steps:
-        deficit.step(compiled, float(n), mu, phi, 0.01, 5.0, 60_000.0)
-        deficit.step.py_func(interpreted, float(n), mu, phi, 0.01, 5.0, 60_000.0)
+        deficit.step(compiled, float(n), mu, phis, 5.0, 60_000.0)
+        deficit.step.py_func(interpreted, float(n), mu, phis, 5.0, 60_000.0)
     assert compiled.tobytes() == interpreted.tobytes()
 
 
@@ -69,7 +72,7 @@ def test_a_false_alarm_comes_no_sooner_than_promised() -> None:
     for _ in range(150):
         row, steps = np.zeros(deficit.COLUMNS), 0
         while deficit.evidence(row) < gamma and steps < 4000:
-            deficit.step(row, float(rng.poisson(mu)), mu, 1.0, 0.0, 0.0, 0.0)
+            deficit.step(row, float(rng.poisson(mu)), mu, CERTAIN, 0.0, 0.0)
             steps += 1
         runs.append(steps)
     assert np.mean(runs) >= gamma
@@ -90,9 +93,9 @@ def test_a_doubled_cpa_is_found_near_the_limit() -> None:
     for _ in range(200):
         row, minutes = np.zeros(deficit.COLUMNS), 0
         for _ in range(2000):
-            deficit.step(row, float(rng.poisson(rate / 60)), rate / 60, 1.0, 0.0, 0.0, 0.0)
+            deficit.step(row, float(rng.poisson(rate / 60)), rate / 60, CERTAIN, 0.0, 0.0)
         while deficit.evidence(row) < gamma:
-            deficit.step(row, float(rng.poisson(after / 60)), rate / 60, 1.0, 0.0, 0.0, 0.0)
+            deficit.step(row, float(rng.poisson(after / 60)), rate / 60, CERTAIN, 0.0, 0.0)
             minutes += 1
         delays.append(minutes / 60)
     assert np.mean(delays) <= 1.4 * limit_h
@@ -102,7 +105,7 @@ def test_the_onset_is_where_the_shortfall_began() -> None:
     """A hundred healthy hours, then nothing: the onset is the first empty hour or the one before."""
     row = np.zeros(deficit.COLUMNS)
     for hour in range(110):
-        deficit.step(row, 0.0 if hour >= 100 else 10.0, 10.0, 1.0, 0.0, float(hour), 0.0)
+        deficit.step(row, 0.0 if hour >= 100 else 10.0, 10.0, CERTAIN, float(hour), 0.0)
     cell = deficit.FIRST + deficit.best(row) * deficit.PER_RATIO
     assert 99 <= row[cell + deficit.ONSET] <= 100
 
