@@ -101,6 +101,12 @@ def evidence(row: Row) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def nats(row: Row) -> float:
+    """Evidence for the likeliest ratio over the stretch since its onset, nats."""
+    return float(row[FIRST + best(row) * PER_RATIO + CUSUM])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def best(row: Row) -> int:
     """Which ratio of the grid explains the stretch since its onset best."""
     found = 0

@@ -38,11 +38,12 @@ YOUNG_VARIANCE = 0.012
 """What a level that rests on one day does not know of other days; it falls as days are added."""
 FADE_MS = 4 * DAY_MS
 """Evidence fades so slowly: what creeps in over weeks is the new normal, not an incident."""
-DECISION_NATS = 12.0
-"""Evidence that a decision typically takes."""
-HORIZON = DECISION_NATS / (1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY)
-"""Expected conversions that a decision for each ratio rests on; over them an error of the level adds up."""
-TYPICAL_HORIZON = 40.0
+INFORMATION = 1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY
+"""Nats that an expected conversion brings when each ratio is true and counts are Poisson."""
+LEAST_NATS = 2.0
+TYPICAL_STRETCH = 40.0
+GAMMA = 1e4
+"""Conversions expected per false alarm, as the scalar form assumes."""
 AT_ONCE = np.eye(lag.STAGES)[0]
 
 # The columns of a deficit row: waiting step, then five per ratio of the grid, then the recovery.
@@ -75,10 +76,15 @@ def spread(phi: float, doubted: float, mood: float, a_day: float, stretch: float
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def spreads(phi: float, doubted: float, mood: float, a_day: float, into: Row) -> None:
-    """:func:`spread` over the horizon of every ratio of the grid."""
+def spreads(phi: float, doubted: float, mood: float, a_day: float, gamma: float, into: Row) -> None:
+    """:func:`spread` of every ratio of the grid, over the stretch that a decision for it rests on.
+
+    ``gamma``: conversions expected per false alarm.  A ratio with the information ``I`` decides at about
+    ``log(gamma * I)`` nats, after ``phi / I`` times as many conversions expected.
+    """
     for g in range(GRID_SIZE):
-        into[g] = spread(phi, doubted, mood, a_day, HORIZON[g])
+        nats = max(math.log(gamma * INFORMATION[g]), LEAST_NATS)
+        into[g] = spread(phi, doubted, mood, a_day, phi * nats / INFORMATION[g])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -167,6 +173,12 @@ def _likeliest(row: Row, first: int, end: int) -> int:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def nats(row: Row, g: int) -> float:
+    """Evidence for ratio ``g`` of the grid over the stretch since its onset, nats."""
+    return float(row[FIRST + g * PER_RATIO + CUSUM])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def reset_surplus(row: Row) -> None:
     """Begin the test for too many conversions anew."""
     row[FIRST + WORSE_SIZE * PER_RATIO :] = 0.0
@@ -231,5 +243,5 @@ class ConversionDeficit(SupervisedAnomalyDetector):
     def _spreads(self) -> Row:
         phis = np.empty(GRID_SIZE)
         doubted = doubt(self._level[level.A], self._at_ms / DAY_MS, drift.DRIFT_PRIOR)
-        spreads(level.dispersion(self._level), doubted, 0.0, 0.0, phis)
+        spreads(level.dispersion(self._level), doubted, 0.0, 0.0, GAMMA, phis)
         return phis

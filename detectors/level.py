@@ -31,6 +31,10 @@ A, B, PEARSON, PEARSON_WEIGHT, HOUR_N, HOUR_X, HOUR_MU, HOUR_TOLD, SPENT = range
 WEIGHT = SPENT + lag.STAGES - 1
 COLUMNS = WEIGHT + lag.STAGES - 1
 """After the sums: the mean spend rate per exponential of the lag, then how far each mean has started up."""
+GLITCH = 16.0
+"""An hour teaches the dispersion at most so many times what it should: a glitch is not noise."""
+TYPICAL_NATS = 8.0
+"""Evidence that a decision typically takes."""
 PHI_PRIOR = 1.1
 PHI_PRIOR_WEIGHT = 40.0
 
@@ -73,6 +77,19 @@ def dispersion(row: Row) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def cautious_dispersion(row: Row, a_day: float) -> float:
+    """:func:`dispersion`, raised by what its own error does to false alarms.
+
+    Evidence of ``k`` nats falls as ``1 / phi``, so a dispersion with the relative variance ``v`` multiplies false
+    alarms by about ``exp(k^2 v / 2)``; a dispersion larger by ``k v / 2`` takes that back.  ``v`` is that of a variance
+    of negative binomial hours, ``(2 mu + 6 (phi - 1) + 1 / phi) / weight`` with ``mu`` the mean of an hour.
+    """
+    phi = dispersion(row)
+    variance = (a_day / 12.0 + 6.0 * (phi - 1.0) + 1.0 / phi) / (row[PEARSON_WEIGHT] + PHI_PRIOR_WEIGHT)
+    return float(phi * (1.0 + min(TYPICAL_NATS / 2.0 * variance, 0.5)))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def note(row: Row, n: float, exposure: float, mu: float) -> None:
     """Put a judged step into the running hour; ``mu`` is 0 where nothing was expected yet."""
     row[HOUR_N] += n
@@ -90,7 +107,7 @@ def commit(row: Row, elapsed_ms: float) -> None:
     row[B] = row[B] * keep + row[HOUR_X]
     mu = row[HOUR_MU]
     if mu > 0.0:
-        square = min((row[HOUR_TOLD] - mu) ** 2, 16.0 * mu + 16.0)
+        square = min((row[HOUR_TOLD] - mu) ** 2, GLITCH * (dispersion(row) * mu + 1.0))
         row[PEARSON] = row[PEARSON] * keep + square
         row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
     drop(row)

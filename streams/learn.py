@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import deficit, drift, lag, level, season
-from streams.allowance import share_out
+from streams.allowance import COUNT, share_out, speaks
 from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import MODE_ROAS, UNUSUAL
@@ -41,6 +41,7 @@ def learn(
         _pool(series, mine)
         _derive(series, accounts, a, mine)
         share_out(series, sources, accounts, mine, quiet_days, per_campaign)
+        _spread(series, mine)
         _finish_hour(series, sources, accounts, a, mine)
 
 
@@ -113,10 +114,19 @@ def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     for s in mine:
         row = series[s].learned
         series[s].pooled = _borrowed(series, accounts, a, s)
-        series[s].phi = level.dispersion(row)
+        series[s].phi = level.cautious_dispersion(row, series[s].rate_a_day)
         series[s].doubt = deficit.doubt(row[level.A] + level.PRIOR_CONVERSIONS, days, lasting)
         series[s].mood = drift.passing(accounts[a].drift)
-        deficit.spreads(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, series[s].phis)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _spread(series: Rows, mine: Ints) -> None:
+    """How spread counts are over the stretch that each ratio decides on, at the series' share of the allowance."""
+    for s in mine:
+        if speaks(series, s):
+            a_day = series[s].rate_a_day
+            gamma = series[s].quiet_days / COUNT * max(a_day, 1.0)
+            deficit.spreads(series[s].phi, series[s].doubt, series[s].mood, a_day, gamma, series[s].phis)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

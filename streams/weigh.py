@@ -23,8 +23,11 @@ Rows = NDArray[Any]
 
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
-SUSPICION = 0.4
-"""Share of the threshold, in log, from which nothing is learned."""
+SUSPICION = 0.3
+"""Share of the evidence that alarms, in nats, from which nothing is learned.  Measured by the stretch since the likeliest
+onset: the sum over all onsets grows with time where nothing is wrong."""
+SILENT = 10.0
+"""Conversions expected that a decision on silence rests on."""
 CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
@@ -61,8 +64,8 @@ def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) 
         return reason
     gamma = count_gamma(series, s)
     good = deficit.surplus(row)
-    _mark(series, s, HOT_COUNT, deficit.evidence(row), gamma)
-    _mark(series, s, HOT_GOOD, good, gamma)
+    _mark(series, s, HOT_COUNT, deficit.nats(row, deficit.best(row)), gamma)
+    _mark(series, s, HOT_GOOD, deficit.nats(row, deficit.best_surplus(row)), gamma)
     if good >= gamma and (series[s].mode | above) & MODE_GOOD == 0:
         reason |= GOOD
     return reason
@@ -127,23 +130,22 @@ def basket_gamma(series: Rows, s: int) -> float:
 def _test_silence(series: Rows, s: int, n: float, mu: float, from_ms: float) -> None:
     """Let the outage timer run; while conversions are known to be rarer, by what still arrives."""
     due = mu / series[s].ratio if series[s].mode & BLIND else mu
-    nats = deficit.DECISION_NATS
-    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, nats)
+    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     outage.run(series[s].timer, n, due, phi, from_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float) -> bool:
-    stretch = deficit.TYPICAL_HORIZON
+    stretch = deficit.TYPICAL_STRETCH
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, stretch)
     series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, ratio)
     return bool(series[s].recovered >= CALM)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _mark(series: Rows, s: int, bit: int, r: float, gamma: float) -> None:
-    """Note whether evidence ``r`` is a suspicion already: then nothing is learned."""
-    if math.log(1.0 + r) > SUSPICION * math.log(gamma):
+def _mark(series: Rows, s: int, bit: int, nats: float, gamma: float) -> None:
+    """Note whether so much evidence is a suspicion already: then nothing is learned."""
+    if nats > SUSPICION * math.log(gamma):
         series[s].hot |= bit
     else:
         series[s].hot &= ~bit
@@ -159,12 +161,11 @@ def _test_baskets(series: Rows, s: int, from_ms: float, above: int, warm: bool) 
         return CALM_BASKET if r >= CALM else 0
     if above & MODE_ROAS:
         return 0
-    r = 0.0
     gamma = basket_gamma(series, s)
-    if warm and basket.step(row, k, off, from_ms):
-        r = basket.evidence(row)
+    if warm:
+        basket.step(row, k, off, from_ms)
     basket.hold(row, k, off)
-    if math.log(1.0 + r) <= SUSPICION * math.log(gamma):
+    if basket.nats(row) <= SUSPICION * math.log(gamma):
         basket.commit(row)
     return 0
 
@@ -199,8 +200,8 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> No
         if cells == 0:
             series[s].cohort[:] = 0.0
             continue
-        r = cohort.judge(series[s].cohort, seen, due, share, cells, series[s].phis)
-        _mark(series, s, HOT_COHORT, r, cohort_gamma(series, s))
+        cohort.judge(series[s].cohort, seen, due, share, cells, series[s].phis)
+        _mark(series, s, HOT_COHORT, series[s].cohort[cohort.NATS], cohort_gamma(series, s))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -39,7 +39,7 @@ def test_compiled_steps_equal_interpreted_ones_bit_by_bit(steps: list[tuple[int,
     """What the compiler made of the specification is the specification."""
     compiled, interpreted = np.zeros(deficit.COLUMNS), np.zeros(deficit.COLUMNS)
     phis = np.empty(deficit.GRID_SIZE)
-    deficit.spreads(phi, 0.01, 0.002, 50.0, phis)
+    deficit.spreads(phi, 0.01, 0.002, 50.0, 1e4, phis)
     for n, mu in steps:
         deficit.step(compiled, float(n), mu, phis, 5.0, 60_000.0)
         deficit.step.py_func(interpreted, float(n), mu, phis, 5.0, 60_000.0)
