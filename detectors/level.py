@@ -23,6 +23,7 @@ from detectors import lag
 Row = NDArray[np.float64]
 
 FORGET_MS = 14 * 86_400_000.0
+FORGET_SPREAD_MS = 10 * 86_400_000.0
 PRIOR_CONVERSIONS = 6.0
 MIN_CONVERSIONS = 10.0
 
@@ -33,7 +34,7 @@ COLUMNS = WEIGHT + lag.STAGES - 1
 """After the sums: the mean spend rate per exponential of the lag, then how far each mean has started up."""
 GLITCH = 16.0
 """An hour teaches the dispersion at most so many times what it should: a glitch is not noise."""
-TYPICAL_NATS = 8.0
+TYPICAL_NATS = 11.0
 """Evidence that a decision typically takes."""
 PHI_PRIOR = 1.1
 PHI_PRIOR_WEIGHT = 40.0
@@ -100,14 +101,18 @@ def note(row: Row, n: float, exposure: float, mu: float) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def commit(row: Row, elapsed_ms: float) -> None:
-    """Learn the waiting sums: the level always, the dispersion where an expectation stood."""
+def commit(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
+    """Learn the waiting sums: the level always, the dispersion where an expectation stood.
+
+    ``doubted``: relative variance of that expectation; what it explains is no dispersion.
+    """
     keep = math.exp(-elapsed_ms / FORGET_MS)
     row[A] = row[A] * keep + row[HOUR_N]
     row[B] = row[B] * keep + row[HOUR_X]
     mu = row[HOUR_MU]
     if mu > 0.0:
-        square = min((row[HOUR_TOLD] - mu) ** 2, GLITCH * (dispersion(row) * mu + 1.0))
+        square = min((row[HOUR_TOLD] - mu) ** 2, GLITCH * (dispersion(row) * mu + 1.0)) - mu * mu * doubted
+        keep = math.exp(-elapsed_ms / FORGET_SPREAD_MS)
         row[PEARSON] = row[PEARSON] * keep + square
         row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
     drop(row)

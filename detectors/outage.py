@@ -3,8 +3,9 @@
 In operational time (expected conversions since the last one) the wait for the first gap of length ``w`` in a Poisson
 stream has mean ``e^w - 1``, so alarming at ``w = ln(1 + gamma)``, ``gamma`` being the conversions expected per
 promised false alarm, keeps the promise exactly.  Overdispersed counts wait longer: with variance ``phi * mu`` the
-chance of none is ``phi ** (-mu / (phi - 1))``, so the clock runs slower by ``log(phi) / (phi - 1)``.  The timer needs
-no fact: ticks drive it.
+chance of none is ``phi ** (-mu / (phi - 1))``, so the clock runs slower by ``log(phi) / (phi - 1)``; and there are
+fewer gaps by the same factor, since conversions come in clusters (the negative binomial is a compound Poisson count).
+The timer needs no fact: ticks drive it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ COLUMNS = 4
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def pace(phi: float) -> float:
+    """Nats of waiting per expected conversion, which is also how many clusters of conversions there are per conversion.
+
+    >>> pace(1.0), round(pace(3.0), 2)
+    (1.0, 0.55)
+    """
+    return 1.0 if phi < 1.0001 else math.log(phi) / (phi - 1.0)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def run(row: Row, n: float, mu: float, phi: float, from_ms: float) -> float:
     """Let the timer run over a step; gives the nats waited. A conversion sets it back."""
     if n > 0.0 or row[WAITED] == 0.0:
@@ -33,14 +44,14 @@ def run(row: Row, n: float, mu: float, phi: float, from_ms: float) -> float:
         row[SINCE_MU] = 0.0
     if n <= 0.0:
         row[SINCE_MU] += mu
-        row[WAITED] += mu if phi < 1.0001 else mu * math.log(phi) / (phi - 1.0)
+        row[WAITED] += mu * pace(phi)
     return float(row[WAITED])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def limit(gamma: float) -> float:
-    """Nats to wait so that one gap in ``gamma`` expected conversions is a false alarm."""
-    return math.log(1.0 + gamma)
+def limit(gamma: float, phi: float = 1.0) -> float:
+    """Nats to wait so that one gap in ``gamma`` expected conversions is a false alarm; a gap follows a cluster."""
+    return math.log(1.0 + gamma * pace(phi))
 
 
 class OutageTimer(SupervisedAnomalyDetector):

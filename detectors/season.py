@@ -45,6 +45,15 @@ def shrunk(n: float, mu: float, plausible: float, doubted: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def doubt(row: Row, hour: int, days: float) -> float:
+    """Relative variance that the factor of ``hour`` of the week still has, not knowing hours and weekdays well."""
+    known = row[EXPECTED + hour % 24 : EXPECTED + HOURS : 24].sum()
+    of_hour = 1.0 / (1.0 / HOUR_VARIANCE + known / PHI)
+    of_weekday = 1.0 / (1.0 / WEEKDAY_VARIANCE + days / 7.0 / DAY_MOOD)
+    return of_hour + of_weekday
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def derive(row: Row, days: float, factors: Row) -> None:
     """Fill ``factors``, one per hour of the week, from what was seen on about ``days`` days.
 

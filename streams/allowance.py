@@ -20,7 +20,7 @@ from streams.series import LEAF
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]
 
-COUNT, COHORT, SILENCE, BASKETS = 0.35, 0.2, 0.25, 0.2
+COUNT, COHORT, SILENCE, BASKETS = 0.42, 0.18, 0.2, 0.2
 """Shares of a series' allowance that its tests take."""
 WEIGHTY_A_DAY = 20.0
 """Conversions a day at which a series gets half of a full share."""

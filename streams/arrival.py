@@ -193,6 +193,7 @@ def _pane(waiting: Rows, sizes: Ints, series: Rows, leaf: int, minute: int, clic
     waiting[row].series = leaf
     waiting[row].minute = minute
     waiting[row].clicked_hour = clicked_hour
+    waiting[row].undated = 0
     for m in range(MEASURES):
         waiting[row].sums[m] = 0
     return int(row)

@@ -56,10 +56,20 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
             drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
             if elapsed_ms <= 2 * HOUR_MS:
                 _learn_season(accounts, series[s].account, end(series, sources, accounts, s) - HOUR_MS, row)
-        level.commit(row, elapsed_ms)
+        level.commit(row, elapsed_ms, _doubted(series, sources, accounts, s))
     _learn_usual(series, s, end(series, sources, accounts, s) // HOUR_MS - 1)
     rate = series[s].rate_a_day
     series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _doubted(series: Rows, sources: Rows, accounts: Rows, s: int) -> float:
+    """Relative variance of what was expected in the last hour: season and level are not known exactly."""
+    a = series[s].account
+    hour = hour_of_week(accounts, a, end(series, sources, accounts, s) - HOUR_MS)
+    days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
+    known = series[s].learned[level.A] + level.PRIOR_CONVERSIONS
+    return float(season.doubt(accounts[a].season, hour, days) + 1.0 / known)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

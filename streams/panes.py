@@ -20,6 +20,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.lag import delay_bin
 from streams.columns import Spec
 from streams.hours import CLICKED, add_up
 from streams.modes import BLIND
@@ -36,7 +37,8 @@ WAITING, FREE, USED = range(3)
 """How many panes wait, which closed row heads the list of free ones, and how many closed rows were ever used."""
 
 PANE: Spec = {"series": (np.int64, (), 0), "minute": (np.int64, (), 0), "sums": (np.int64, (MEASURES,), 0)}
-WAITING_PANE: Spec = {**PANE, "clicked_hour": (np.int64, (), NONE)}
+WAITING_PANE: Spec = {**PANE, "clicked_hour": (np.int64, (), NONE), "undated": (np.int64, (), 0)}
+"""``undated``: conversions, in millionths, whose delay shows only when the pane closes."""
 CLOSED_PANE: Spec = {**PANE, "following": (np.int64, (), NONE), "before": (np.int64, (), NONE)}
 Rows = NDArray[Any]
 """A structured array: panes as above, series and sources as the registry lays them out."""
@@ -55,6 +57,7 @@ def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows,
             waiting[left].series = s
             waiting[left].minute = waiting[i].minute
             waiting[left].clicked_hour = waiting[i].clicked_hour
+            waiting[left].undated = waiting[i].undated
             for m in range(MEASURES):
                 waiting[left].sums[m] = waiting[i].sums[m]
             left += 1
@@ -63,6 +66,9 @@ def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows,
             series[s].step[m] += waiting[i].sums[m]
         if waiting[i].clicked_hour != NONE:
             add_up(series, s, waiting[i].clicked_hour, CLICKED, waiting[i].sums[KNOWN], BLIND)
+        if waiting[i].undated > 0:
+            late_ms = sources[source].watermark_ms - (waiting[i].minute + 1) * PANE_MS
+            sources[source].delays[delay_bin(late_ms)] += waiting[i].undated / 1e6
         _keep(waiting[i], closed, sizes, series, sources, windows, sources[source].watermark_ms // PANE_MS)
     sizes[WAITING] = left
 

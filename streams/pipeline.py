@@ -23,7 +23,7 @@ from streams.ids import HOUR_MS, Ids
 from streams.learn import DAY_MS
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
-from streams.panes import CLOSED_PANE, MEASURES, NONE, PANE_MS, USED, WAITING, WAITING_PANE
+from streams.panes import CLOSED_PANE, CONVERSIONS, KNOWN, MEASURES, NONE, PANE_MS, USED, WAITING, WAITING_PANE
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.rivals import Rivals
@@ -182,6 +182,11 @@ class Pipeline:
         self._make_room(1)
         pane = self._waiting.whole[self._sizes[WAITING]]
         pane["series"], pane["minute"], pane["sums"], pane["clicked_hour"] = leaf, minute, difference, NONE
+        pane["undated"] = 0
+        if fact.basis == "click":
+            # booked with the bucket of its click: the bucket is a cohort, and what a revision adds has come late
+            pane["sums"][KNOWN] = pane["undated"] = difference[CONVERSIONS]
+            pane["clicked_hour"] = minute * PANE_MS // HOUR_MS
         self._sizes[WAITING] += 1
         self._registry.series["total"][leaf] += difference
         watermark = self._registry.sources["watermark_ms"][self._registry.series["source"][leaf]]

@@ -24,8 +24,9 @@ Rows = NDArray[Any]
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
 SUSPICION = 0.3
-"""Share of the evidence that alarms, in nats, from which nothing is learned.  Measured by the stretch since the likeliest
-onset: the sum over all onsets grows with time where nothing is wrong."""
+"""Share of the evidence that alarms, in nats, from which nothing is learned.
+
+Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
 SILENT = 10.0
 """Conversions expected that a decision on silence rests on."""
 CALM = math.log(200.0)
@@ -86,7 +87,8 @@ def suspect(series: Rows, s: int) -> float:
     if above & BLIND == 0:
         if series[s].mode & MODE_OUTAGE == 0 and series[s].timer[outage.WAITED] > 0.0:
             waited = math.exp(min(series[s].timer[outage.WAITED], 600.0)) - 1.0
-            total += _share(series, s, OUTAGE, waited / (series[s].quiet_days / SILENCE * _a_day(series, s)))
+            gaps = series[s].quiet_days / SILENCE * _a_day(series, s) * outage.pace(_silent_phi(series, s))
+            total += _share(series, s, OUTAGE, waited / gaps)
         if series[s].mode & BLIND == 0:
             total += _share(series, s, CPA, deficit.evidence(series[s].deficit) / count_gamma(series, s))
             total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] / cohort_gamma(series, s))
@@ -130,8 +132,12 @@ def basket_gamma(series: Rows, s: int) -> float:
 def _test_silence(series: Rows, s: int, n: float, mu: float, from_ms: float) -> None:
     """Let the outage timer run; while conversions are known to be rarer, by what still arrives."""
     due = mu / series[s].ratio if series[s].mode & BLIND else mu
-    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
-    outage.run(series[s].timer, n, due, phi, from_ms)
+    outage.run(series[s].timer, n, due, _silent_phi(series, s), from_ms)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _silent_phi(series: Rows, s: int) -> float:
+    return float(deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
