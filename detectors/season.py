@@ -50,7 +50,7 @@ def doubt(row: Row, hour: int, days: float) -> float:
     known = row[EXPECTED + hour % 24 : EXPECTED + HOURS : 24].sum()
     of_hour = 1.0 / (1.0 / HOUR_VARIANCE + known / PHI)
     of_weekday = 1.0 / (1.0 / WEEKDAY_VARIANCE + days / 7.0 / DAY_MOOD)
-    return of_hour + of_weekday
+    return float(of_hour + of_weekday)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
