@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.batch import Ints
+from events.business import Business
 from events.incidents import Incident
-from events.world import MINUTE_MS, WARM_UP_MS, Campaign, Floats, Seasons, World
+from events.world import HOUR_MS, MINUTE_MS, WARM_UP_MS, Campaign, Floats, Seasons, World
 
 NAMES = ("purchase", "add_to_cart", "begin_checkout")
 _PURCHASE = 0
@@ -39,23 +40,71 @@ class Converted:
     value_micros: Ints
 
 
-def draw(
-    world: World, campaign: Campaign, seasons: Seasons, incidents: list[Incident]
-) -> tuple[Delivered, Converted, np.random.Generator]:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The account around a campaign: its seasons, what it does, its local midnights and what befalls it."""
+
+    seasons: Seasons
+    business: Business
+    midnights: Ints
+    incidents: list[Incident]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What happens to one campaign; ``stops`` are the times at which it spends nothing for want of budget."""
+
+    delivered: Delivered
+    converted: Converted
+    stops: list[tuple[int, int]]
+
+
+def draw(world: World, campaign: Campaign, around: Surroundings) -> tuple[Drawn, np.random.Generator]:
     """Everything that happens to ``campaign`` inside the world, and the generator for what comes after."""
     rng = np.random.default_rng([world.seed, 4, campaign.number])
     step = campaign.report_minutes * MINUTE_MS
     slots = np.arange((world.start_ms - WARM_UP_MS) // step * step, world.end_ms, step, dtype=np.int64)
     slots = slots[_awake(campaign, slots)]
     a_day = campaign.conversions_a_day / campaign.conversion_rate * campaign.report_minutes / 1440
-    clicks = rng.poisson(a_day * seasons.at(seasons.traffic, slots) * _gamma(rng, len(slots), 40.0))
-    conversions = _conversions(world, rng, campaign, slots, clicks, seasons)
+    usual = a_day * around.seasons.at(around.seasons.traffic, slots) * around.business.traffic(campaign, slots)
+    clicks = rng.poisson(usual * _gamma(rng, len(slots), 40.0))
+    stopped, stops = _stop(campaign, around, slots, clicks)
+    clicks[stopped] = 0
+    due = clicks * campaign.conversion_rate * around.seasons.at(around.seasons.conversion, slots)
+    due *= around.business.conversion(campaign, slots)
+    conversions = _conversions(world, rng, campaign, slots, due * _wobble(world, campaign, slots))
     impressions = clicks + rng.poisson((clicks + 0.3) * (1 / campaign.click_rate - 1))
-    cost = np.rint(clicks * campaign.click_micros * _gamma(rng, len(slots), 60.0)).astype(np.int64)
-    inside = (slots >= world.start_ms) & (impressions > 0)
+    paid = clicks * campaign.click_micros * _gamma(rng, len(slots), 60.0)
+    cost = np.rint(due * 1e6 if world.cost_is_due else paid).astype(np.int64)
+    inside = (slots >= world.start_ms) & (impressions > 0) & ~stopped
     at_ms = slots[inside] + step - MINUTE_MS
     delivered = Delivered(at_ms, cost[inside], impressions[inside], clicks[inside])
-    return delivered, _suffer(rng, conversions, campaign, incidents), rng
+    return Drawn(delivered, _suffer(rng, conversions, campaign, around.incidents), stops), rng
+
+
+def _stop(
+    campaign: Campaign, around: Surroundings, slots: Ints, clicks: Ints
+) -> tuple[NDArray[np.bool_], list[tuple[int, int]]]:
+    """Which slots come after the day's budget is used up, and from when to when that is."""
+    if campaign.cap is None:
+        return np.zeros(len(slots), bool), []
+    day = np.searchsorted(around.midnights, slots, "right")
+    before = np.cumsum(clicks) - clicks
+    first = np.searchsorted(day, day)
+    budget = campaign.cap * campaign.conversions_a_day / campaign.conversion_rate
+    stopped = before - before[first] >= budget * around.business.budget(campaign, slots)
+    days, place = np.unique(day[stopped], return_index=True)
+    begins = slots[stopped][place].tolist()
+    return stopped, list(zip(begins, around.midnights[days].tolist(), strict=True))
+
+
+def _wobble(world: World, campaign: Campaign, slots: Ints) -> Floats:
+    """Noise around one that all clicks of an hour share, so that the dispersion of counts grows with their mean."""
+    if world.phi_growth <= 0:
+        return np.ones(len(slots))
+    rng = np.random.default_rng([world.seed, 10, campaign.number])
+    hours = slots // HOUR_MS - (world.start_ms - WARM_UP_MS) // HOUR_MS + 1
+    return _gamma(rng, int(hours.max(initial=0)) + 1, 1 / world.phi_growth)[hours]
 
 
 def _awake(campaign: Campaign, slots: Ints) -> NDArray[np.bool_]:
@@ -79,10 +128,7 @@ def _counts(rng: np.random.Generator, mean: Floats, phi: float) -> Ints:
     return rng.poisson(mean)
 
 
-def _conversions(
-    world: World, rng: np.random.Generator, campaign: Campaign, slots: Ints, clicks: Ints, seasons: Seasons
-) -> Converted:
-    due = clicks * campaign.conversion_rate * seasons.at(seasons.conversion, slots)
+def _conversions(world: World, rng: np.random.Generator, campaign: Campaign, slots: Ints, due: Floats) -> Converted:
     kinds = ((_PURCHASE, 1.0), *(_FUNNEL if campaign.funnel else ()))
     counts = [_counts(rng, due * each, world.phi) for _, each in kinds]
     clicked = np.concatenate([np.repeat(slots, count) for count in counts])

@@ -7,18 +7,26 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from events.batch import Ints
-from events.draws import NAMES, Converted, Delivered, draw
+from events.business import make_business
+from events.draws import NAMES, Converted, Delivered, Drawn, Surroundings, draw
 from events.incidents import Incident
-from events.world import DAY_MS, HOUR_MS, MINUTE_MS, Account, Campaign, Seasons, World
+from events.notes import notes_of
+from events.world import HOUR_MS, MINUTE_MS, Account, Campaign, Seasons, World, midnights
 
 _USUAL_DELAY_MS = 15_000
 _LATE_MINUTES = (2, 60)
 _REPEAT_DELAY_MS = 5 * MINUTE_MS
 _CLICK_KNOWN_SHARE = 0.85
-_REVISION_MINUTES = (15, 30, 45, 62, 240)
 _RESTATED_SHARE = 0.05
+_REVISION_MINUTES = (15, 30, 45, 62, 240)
+_RESTATED_MINUTES = (720, 1440, 2160, 2880, 4320, 5760, 7200, 10080)
+"""When totals by the date of the click are told again, after the bucket began: a click may convert days later."""
+_DAILY_MINUTES = (180, 360, 540, 720, 900, 1080, 1260, 1440, 1565, 2160, 2880, 4320, 5760, 7200, 10080)
+_DAY_COMPLETE_MS = 75 * MINUTE_MS
+"""So long after local midnight a daily report says that the day is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +45,51 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """How a source tells totals: its ``buckets`` (their starts), what a conversion is booked by, and when it tells."""
+
+    bucket: str
+    basis: str
+    buckets: Ints
+    minutes: tuple[int, ...]
+    time_zone: str | None = None
+
+
+def _report(world: World, account: Account, source: str) -> _Report:
+    bucket = account.click_date_sources.get(source)
+    if bucket == "day":
+        days = midnights(world, account)
+        return _Report("day", "click", days[days >= world.start_ms], _DAILY_MINUTES, account.time_zone)
+    hours = np.arange(world.start_ms // HOUR_MS * HOUR_MS, world.end_ms + HOUR_MS, HOUR_MS, dtype=np.int64)
+    if bucket == "hour":
+        return _Report("hour", "click", hours, _REVISION_MINUTES + _RESTATED_MINUTES)
+    return _Report("hour", "conversion", hours, _REVISION_MINUTES)
+
+
 def logs_of(world: World, account: Account, incidents: list[Incident]) -> Iterator[Log]:
     """Everything that is said about ``account``."""
-    seasons = Seasons(world, account)
+    business = make_business(world, account)
+    around = Surroundings(Seasons(world, account), business, midnights(world, account), incidents)
+    stops: dict[int, list[tuple[int, int]]] = {}
     for campaign in account.campaigns:
-        delivered, converted, rng = draw(world, campaign, seasons, incidents)
-        teller = _Teller(world, account, campaign, rng)
-        if campaign.source in account.snapshot_sources:
-            yield teller.snapshots(delivered, converted)
-        else:
-            yield teller.deliveries(delivered)
-            yield from teller.conversions(converted)
-    for source in sorted(account.snapshot_sources):
-        yield _watermarks(world, account, source)
-    yield _notes(world, account, incidents)
+        drawn, rng = draw(world, campaign, around)
+        stops[campaign.number] = drawn.stops
+        yield from _told(_Teller(world, account, campaign, rng), account, campaign, drawn)
+    for source in account.sources:
+        if not account.tells_singly(source):
+            yield _watermarks(world, account, source)
+    notes = notes_of(world, account, around, stops)
+    texts = [text for _, text in notes]
+    yield Log(np.array([at for at, _ in notes], np.int64), lambda rows: [texts[row] for row in rows.tolist()])
+
+
+def _told(teller: _Teller, account: Account, campaign: Campaign, drawn: Drawn) -> Iterator[Log]:
+    if account.tells_singly(campaign.source):
+        yield teller.deliveries(drawn.delivered)
+        yield from teller.conversions(drawn.converted)
+    else:
+        yield teller.snapshots(drawn.delivered, drawn.converted)
 
 
 def ticks(world: World) -> Log:
@@ -65,6 +104,7 @@ class _Teller:
     def __init__(self, world: World, account: Account, campaign: Campaign, rng: np.random.Generator) -> None:
         self._world, self._rng = world, rng
         self._number = campaign.number
+        self._report = _report(world, account, campaign.source)
         self._two_legs = campaign.source in account.two_leg_sources
         self._about = (
             f'"source":{_quoted(campaign.source)},"account":{_quoted(account.name)},'
@@ -110,32 +150,42 @@ class _Teller:
         return self._with_repeats(known, lines)
 
     def snapshots(self, delivered: Delivered, converted: Converted) -> Log:
-        """Running totals of every hour, said again and again, and corrected hours later."""
-        d = delivered
-        bought = converted.name == 0
-        sold_at, value = converted.at_ms[bought], converted.value_micros[bought]
-        slow = np.where(self._rng.random(len(sold_at)) < _RESTATED_SHARE, HOUR_MS, MINUTE_MS)
-        sold_known = sold_at + self._rng.exponential(slow).astype(np.int64)
-        totals = np.zeros((len(_REVISION_MINUTES), self._world.days * 24 + 1, 5), np.int64)
-        _book(totals, self._world, d.at_ms, d.at_ms + MINUTE_MS, (d.cost_micros, d.impressions, d.clicks))
-        _book(totals, self._world, sold_at, sold_known, (np.ones_like(sold_at), value), first=3)
-        totals = np.cumsum(totals, axis=0)
-        revision, hour = np.nonzero(totals.any(axis=2))
-        at_ms = self._world.start_ms // HOUR_MS * HOUR_MS + hour * HOUR_MS
-        known = at_ms + np.array(_REVISION_MINUTES)[revision] * MINUTE_MS
+        """Running totals of every bucket, said again and again, and corrected hours or days later."""
+        report = self._report
+        totals = self._totals(delivered, converted)
+        news: NDArray[np.bool_] = np.any(totals, axis=2)
+        if report.basis == "click":
+            news[1:] &= np.any(np.diff(totals, axis=0), axis=2)
+        revision, place = np.nonzero(news)
+        at_ms = report.buckets[place]
+        known = at_ms + np.array(report.minutes)[revision] * MINUTE_MS
         known += self._rng.integers(1_000, 20_000, len(known))
-        said = totals[revision, hour]
+        said = totals[revision, place]
+        zone = "" if report.time_zone is None else f'"time_zone":"{report.time_zone}",'
 
         def lines(rows: Ints) -> list[bytes]:
             columns = (at_ms[rows].tolist(), (revision[rows] + 1).tolist(), known[rows].tolist(), said[rows].tolist())
             return [
-                f'{{"fact":"snapshot","at":{at},"bucket":"hour",{self._about},"revision":{number},"name":"purchase",'
-                f'"basis":"conversion","cost_micros":{t[0]},"impressions":{t[1]},"clicks":{t[2]},'
-                f'"conversions":{t[3]},"value_micros":{t[4]},"known_at":{known_at}}}\n'.encode()
+                f'{{"fact":"snapshot","at":{at},"bucket":"{report.bucket}",{self._about},"revision":{number},'
+                f'"name":"purchase","basis":"{report.basis}",{zone}"cost_micros":{t[0]},"impressions":{t[1]},'
+                f'"clicks":{t[2]},"conversions":{t[3]},"value_micros":{t[4]},"known_at":{known_at}}}\n'.encode()
                 for at, number, known_at, t in zip(*columns, strict=True)
             ]
 
         return Log(known, lines)
+
+    def _totals(self, delivered: Delivered, converted: Converted) -> Ints:
+        """What each revision knows of each bucket: cost, impressions, clicks, conversions, value."""
+        d, report = delivered, self._report
+        bought = converted.name == 0
+        sold_at, value = converted.at_ms[bought], converted.value_micros[bought]
+        slow = np.where(self._rng.random(len(sold_at)) < _RESTATED_SHARE, HOUR_MS, MINUTE_MS)
+        sold_known = sold_at + self._rng.exponential(slow).astype(np.int64)
+        of_ms = converted.clicked_at_ms[bought] if report.basis == "click" else sold_at
+        totals = np.zeros((len(report.minutes), len(report.buckets), 5), np.int64)
+        _book(totals, report, d.at_ms, d.at_ms + MINUTE_MS, (d.cost_micros, d.impressions, d.clicks))
+        _book(totals, report, of_ms, sold_known, (np.ones_like(sold_at), value), first=3)
+        return np.cumsum(totals, axis=0)
 
     def _known(self, ready_ms: Ints) -> Ints:
         """When each is known: soon, or minutes to an hour late."""
@@ -153,80 +203,29 @@ class _Teller:
         return Log(np.concatenate((known, arrival)), lambda rows: lines(place[rows]))
 
 
-def _book(totals: Ints, world: World, at_ms: Ints, known_ms: Ints, measures: tuple[Ints, ...], first: int = 0) -> None:
-    """Add measures to the hour they belong to and the first revision that knows of them."""
-    hour = at_ms // HOUR_MS - world.start_ms // HOUR_MS
-    after = known_ms - at_ms // HOUR_MS * HOUR_MS
-    revision = np.searchsorted(np.array(_REVISION_MINUTES) * MINUTE_MS, after)
-    told = revision < len(_REVISION_MINUTES)
+def _book(
+    totals: Ints, report: _Report, at_ms: Ints, known_ms: Ints, measures: tuple[Ints, ...], first: int = 0
+) -> None:
+    """Add measures to the bucket they belong to and the first revision that knows of them."""
+    place = np.searchsorted(report.buckets, at_ms, "right") - 1
+    after = known_ms - report.buckets[place]
+    revision = np.searchsorted(np.array(report.minutes) * MINUTE_MS, after)
+    told = (revision < len(report.minutes)) & (place >= 0)
     for column, measure in enumerate(measures, first):
-        np.add.at(totals[:, :, column], (revision[told], hour[told]), measure[told])
+        np.add.at(totals[:, :, column], (revision[told], place[told]), measure[told])
 
 
 def _watermarks(world: World, account: Account, source: str) -> Log:
-    """How far a source with snapshots is complete: to the quarter of an hour before its last report."""
-    step = 15 * MINUTE_MS
-    at_ms = np.arange(world.start_ms, world.end_ms, step, dtype=np.int64)
+    """How far a source with totals is complete: to the quarter of an hour, or the day, before its last report."""
+    at_ms = np.arange(world.start_ms, world.end_ms, 15 * MINUTE_MS, dtype=np.int64)
+    arrival = at_ms + 20_000
+    if account.click_date_sources.get(source) == "day":
+        at_ms = midnights(world, account)
+        at_ms = at_ms[(at_ms >= world.start_ms) & (at_ms < world.end_ms)]
+        arrival = at_ms + _DAY_COMPLETE_MS
     about = f'"source":{_quoted(source)},"account":{_quoted(account.name)}'
 
     def lines(rows: Ints) -> list[bytes]:
         return [f'{{"fact":"watermark","at":{at},{about}}}\n'.encode() for at in at_ms[rows].tolist()]
 
-    return Log(at_ms + 20_000, lines)
-
-
-_BLAME = {
-    "tracking_outage": (("deploy", "checkout 4.{n} released"), ("tag_publish", "container version {n} published"),
-                        ("consent_publish", "consent banner {n} published")),
-    "cpa_spike": (("deploy", "landing page {n} released"), ("experiment", "test {n} started")),
-    "roas_drop": (("price", "price list {n}"), ("deploy", "basket page {n} released")),
-}  # fmt: skip
-_HARMLESS = (("deploy", "blog theme {n}"), ("other", "newsletter {n} sent"), ("tag_publish", "container note {n}"))
-_BLAMED_SHARE = 0.6
-_HARMLESS_A_DAY = 0.4
-
-
-def _notes(world: World, account: Account, incidents: list[Incident]) -> Log:
-    """States of the campaigns, and changes: some right before an incident, most for nothing."""
-    rng = np.random.default_rng([world.seed, 5, account.number])
-    notes = [*_states(world, account), *_changes(world, rng, account, incidents)]
-    notes = sorted((note for note in notes if world.start_ms <= note[0] < world.end_ms), key=lambda note: note[0])
-    texts = [text for _, text in notes]
-    arrival = np.array([at for at, _ in notes], np.int64)
-    return Log(arrival, lambda rows: [texts[row] for row in rows.tolist()])
-
-
-def _states(world: World, account: Account) -> Iterator[tuple[int, bytes]]:
-    for campaign in account.campaigns:
-        spend = campaign.conversions_a_day / campaign.conversion_rate * campaign.click_micros
-        budget = round(spend * 1.5 / 10**7) * 10**7
-        said = [(campaign.launch_ms or world.start_ms, "active")]
-        if campaign.launch_ms is not None:
-            said = [(campaign.launch_ms, "learning"), (campaign.launch_ms + 3 * DAY_MS, "active")]
-        if campaign.pause is not None:
-            said += [(campaign.pause[0], "paused"), (campaign.pause[1], "active")]
-        for at_ms, status in said:
-            fact = {"fact": "state", "at": at_ms, "source": campaign.source, "account": account.name,
-                    "campaign": campaign.name, "status": status, "daily_budget_micros": budget,
-                    "currency": account.currency}  # fmt: skip
-            yield at_ms, msgspec.json.encode(fact) + b"\n"
-
-
-def _changes(
-    world: World, rng: np.random.Generator, account: Account, incidents: list[Incident]
-) -> Iterator[tuple[int, bytes]]:
-    for incident in incidents:
-        blamed, before = rng.random() < _BLAMED_SHARE, int(rng.integers(2 * MINUTE_MS, 25 * MINUTE_MS))
-        kinds = _BLAME[incident.signal]
-        choice, number = int(rng.integers(len(kinds))), int(rng.integers(10, 99))
-        if blamed:
-            yield _change(incident.from_ms - before, account, *kinds[choice], number)
-    for _ in range(int(rng.poisson(_HARMLESS_A_DAY * world.days))):
-        at_ms = world.start_ms + int(rng.integers(world.days * DAY_MS)) // 1000 * 1000
-        yield _change(at_ms, account, *_HARMLESS[int(rng.integers(len(_HARMLESS)))], int(rng.integers(10, 99)))
-
-
-def _change(at_ms: int, account: Account, kind: str, what: str, number: int) -> tuple[int, bytes]:
-    fact = {"fact": "change", "at": at_ms, "account": account.name, "kind": kind, "what": what.format(n=number),
-            "who": "release bot"}  # fmt: skip
-    return at_ms, msgspec.json.encode(fact) + b"\n"
+    return Log(arrival, lines)

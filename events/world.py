@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -29,8 +30,12 @@ class World:
 
     ``start`` needs an offset and is cut to the minute. ``campaigns`` per account; ``incidents`` in all (``None``: one
     per account and two and a half days after ``clean_days``). ``scale`` multiplies all volumes. ``phi`` is variance
-    over mean of conversion counts (1: Poisson). The shares are of facts (late, duplicated) and of an account's
-    sources (reporting by hourly snapshots). ``ticks`` writes one tick a minute. Raises :class:`WorldError`.
+    over mean of conversion counts (1: Poisson); an hour with ``mu`` due has ``phi + phi_growth mu``.
+    The shares are of facts (late, duplicated), of an account's sources (reporting by hourly snapshots), of accounts
+    (their Google Ads reporting by the date of the click) and of campaigns (spending a daily budget up).
+    ``promotions`` and ``budget_changes`` are means per account and month. ``ticks`` writes one tick a minute.
+    ``cost_is_due`` prices every report at one unit of money per conversion that is truly due from its clicks, so that
+    detectors can be given the true rates. Raises :class:`WorldError`.
     """
 
     seed: int = 1
@@ -45,7 +50,13 @@ class World:
     duplicate_share: float = 0.01
     snapshot_share: float = 0.15
     phi: float = 1.3
+    phi_growth: float = 0.01
+    promotions: float = 1.0
+    budget_changes: float = 2.0
+    capped_share: float = 0.15
+    click_date_share: float = 0.15
     ticks: bool = False
+    cost_is_due: bool = False
 
     def __post_init__(self) -> None:
         self._within("seed", 0, 2**63 - 1)
@@ -56,7 +67,10 @@ class World:
         self._within("clean_days", 0, 3660)
         self._within("scale", 1e-3, 1e3)
         self._within("phi", 1, 20)
-        for share in ("late_share", "duplicate_share", "snapshot_share"):
+        self._within("phi_growth", 0, 2)
+        for a_month in ("promotions", "budget_changes"):
+            self._within(a_month, 0, 30)
+        for share in ("late_share", "duplicate_share", "snapshot_share", "capped_share", "click_date_share"):
             self._within(share, 0, 1)
         if self.start.tzinfo is None:
             raise WorldError("start: needs an offset")
@@ -81,7 +95,10 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign; ``number`` is unique in the world. Money in micros of the account's currency."""
+    """One campaign; ``number`` is unique in the world. Money in micros of the account's currency.
+
+    ``cap`` is its daily budget as a share of what it usually spends in a day (``None``: the budget is never used up).
+    """
 
     number: int
     name: str
@@ -96,11 +113,16 @@ class Campaign:
     funnel: bool
     launch_ms: int | None = None
     pause: tuple[int, int] | None = None
+    cap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One customer of the agency."""
+    """One customer of the agency.
+
+    ``snapshot_sources`` speak in hourly snapshots, ``click_date_sources`` in snapshots by the date of the click, whose
+    buckets (``hour`` or ``day``) they name; all others speak in single facts.
+    """
 
     number: int
     name: str
@@ -109,11 +131,16 @@ class Account:
     campaigns: tuple[Campaign, ...]
     snapshot_sources: frozenset[str]
     two_leg_sources: frozenset[str]
+    click_date_sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[str]:
         """The platforms in use, in a fixed order."""
         return sorted({campaign.source for campaign in self.campaigns})
+
+    def tells_singly(self, source: str) -> bool:
+        """Whether ``source`` tells every conversion as it comes, and not in totals of a bucket."""
+        return source not in self.snapshot_sources and source not in self.click_date_sources
 
 
 _SHOPS = (("acme-shop", "EUR", "Europe/Berlin"), ("bolt-outdoor", "USD", "America/New_York"),
@@ -126,6 +153,9 @@ _SOURCE_ODDS = (0.38, 0.38, 0.14, 0.10)
 _THEMES = ("Brand", "Prospecting", "Retargeting 7d", "Shopping – best sellers", "Lookalike 1%", "Generic | exact",
            "Video views", "Sale & new", "Dynamic products", "Winback", "Partner <test>", "Öffnungsaktion")  # fmt: skip
 _LEAST_A_DAY = 5.0
+_BY_CLICK = "google_ads"
+_CAPS = (0.88, 1.08)
+"""Budgets of capped campaigns, as shares of a usual day's spend."""
 
 
 def make_accounts(world: World) -> list[Account]:
@@ -149,7 +179,7 @@ def _account(world: World, number: int, first: int) -> Account:
     snapshots = frozenset(s for s in sources if rng.random() < world.snapshot_share and s != campaigns[0].source)
     two_legs = frozenset(source for source in sources if source not in snapshots and rng.random() < 0.3)
     account = Account(number, name, currency, time_zone, campaigns, snapshots, two_legs)
-    return _with_states(world, rng, account)
+    return _with_caps(world, _with_click_dates(world, _with_states(world, rng, account)))
 
 
 def _campaigns(world: World, rng: np.random.Generator, first: int, volume: float) -> list[Campaign]:
@@ -190,6 +220,39 @@ def _with_states(world: World, rng: np.random.Generator, account: Account) -> Ac
     campaigns[born] = replace(campaigns[born], launch_ms=launch)
     campaigns[paused] = replace(campaigns[paused], pause=(start, start + int(rng.integers(6, 24)) * HOUR_MS))
     return replace(account, campaigns=tuple(campaigns))
+
+
+def _with_click_dates(world: World, account: Account) -> Account:
+    """Some accounts' Google Ads reports by the date of the click, by the hour or by the day."""
+    rng = np.random.default_rng([world.seed, 6, account.number])
+    by_click, bucket = rng.random() < world.click_date_share, str(rng.choice(("hour", "day")))
+    if not by_click or _BY_CLICK not in account.sources:
+        return account
+    return replace(
+        account,
+        snapshot_sources=account.snapshot_sources - {_BY_CLICK},
+        two_leg_sources=account.two_leg_sources - {_BY_CLICK},
+        click_date_sources={_BY_CLICK: bucket},
+    )
+
+
+def _with_caps(world: World, account: Account) -> Account:
+    """Some campaigns have so small a budget that busy days use it up."""
+    rng = np.random.default_rng([world.seed, 7, account.number])
+    capped = rng.random(len(account.campaigns)) < world.capped_share
+    caps = rng.uniform(*_CAPS, len(account.campaigns)).tolist()
+    campaigns = [replace(c, cap=cap) if on else c for c, on, cap in zip(account.campaigns, capped, caps, strict=True)]
+    return replace(account, campaigns=tuple(campaigns))
+
+
+def midnights(world: World, account: Account) -> NDArray[np.int64]:
+    """Every local midnight from before the first click to after the last day of ``world``, epoch milliseconds."""
+    zone = ZoneInfo(account.time_zone)
+    first = datetime.fromtimestamp((world.start_ms - WARM_UP_MS) / 1000, zone).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    days = world.days + WARM_UP_MS // DAY_MS + 2
+    return np.array([int((first + timedelta(days=day)).timestamp()) * 1000 for day in range(days)], np.int64)
 
 
 _HOURS = np.array([.35, .25, .2, .17, .18, .25, .45, .7, .9, 1., 1.05, 1.15,

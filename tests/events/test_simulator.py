@@ -109,7 +109,8 @@ def test_campaigns_span_a_few_to_hundreds_of_conversions_a_day(world: World, dec
         counts[campaign] += 1
     a_day = sorted(count / world.days for count in counts.values())
     assert a_day[0] < 8
-    assert 250 < a_day[-1] < 500
+    # half of an account's conversions, or twice that where its budget was doubled
+    assert 250 < a_day[-1] < 1000
 
 
 def test_a_full_outage_leaves_no_conversion_and_an_incident_halves_what_it_says(world: World, decoded: Decoded) -> None:
