@@ -1,184 +1,210 @@
 """How well incidents are told on simulated worlds: ``python benchmarks/worlds.py [--seeds 101 108] [--json]``.
 
-Every world is simulated twice, with incidents and without any, and replayed as a user would replay his own history.
-With incidents the contract's rule counts what was caught, missed and false, overall, by signal and by how many
-conversions a day the incident's scope has.  Without, every alert is false: their number per account and month is held
-against the promise, with the upper 95 % bound of a Poisson count.  Settings of the world can be changed
-(``--set phi=2 --set campaigns=40``); the seeds are printed.
+Every world is simulated with incidents and without any, and replayed as a user would replay his own history.  With
+incidents the contract's rule counts what was caught, missed and false, overall, by signal and by how many conversions
+a day the scope has.  Without, every alert is false: their number per account is held against the promise, with the
+upper 95 % bound of a Poisson count.  The same detectors then do it again with the true rates given
+(``benchmarks/true_rates.py``), so that what learning costs is seen.  Settings of the world can be changed
+(``--set phi=2 --set promotions=0``); the seeds are printed.
+
+``--real FILE...`` measures on real noise instead (``benchmarks/real_noise.py``): real counts, thinned.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
-
-from scipy import stats
+from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from alerts.change import AlertChange
+from benchmarks import real_noise
+from benchmarks.causes import Background
+from benchmarks.scorecard import Clean, Tallies, clean_words, scorecard, table
+from benchmarks.true_rates import told_knowing
 from events.simulator import World, incidents, write_world
-from events.world import make_accounts
-from replay.labels import read_labels
+from replay.labels import Label, parse_labels
 from replay.run import Outlets, replay
-from replay.score import match_alerts, openings, quantile
+from replay.score import match_alerts, openings
 from streams.settings import DetectionSettings
 
-MONTH_DAYS = 30.0
-CLASSES = ((0.0, "under 50 a day"), (50.0, "50 to 200 a day"), (200.0, "200 a day and more"))
+LEARNED, KNOWN = "learned", "true rates given"
+ORDER = ("all", "tracking_outage", "cpa_spike", "roas_drop", "200 a day and more", "50 to 200 a day", "under 50 a day")
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass
-class Tally:
-    """Incidents and alerts of one kind, over all seeds."""
+class Outcome:
+    """What came of some worlds of one kind."""
 
-    incidents: int = 0
-    caught: int = 0
-    alerts: int = 0
-    right: int = 0
-    false: int = 0
-    delays_ms: list[int] = field(default_factory=list)
+    f1_by_seed: dict[int, float] = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=Tallies)
+    clean: Clean = field(default_factory=Clean)
+    causes: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """Count what ``other`` has counted, too."""
+        self.f1_by_seed |= other.f1_by_seed
+        self.tallies.add(other.tallies)
+        self.clean.add(other.clean)
+        self.causes.update(other.causes)
+        self.notes += other.notes
 
     def figures(self) -> dict[str, Any]:
-        """Precision, recall, F1 and delays in hours, as JSON has them."""
-        precision = self.right / (self.right + self.false) if self.right + self.false else None
-        recall = self.caught / self.incidents if self.incidents else None
-        f1 = 2 * precision * recall / (precision + recall) if precision and recall else None
-        hours = [None if (q := quantile(self.delays_ms, p)) is None else round(q / 3.6e6, 2) for p in (50, 90)]
+        """The scorecard as JSON has it."""
+        f1s = {str(seed): round(f1, 3) for seed, f1 in sorted(self.f1_by_seed.items())}
+        kinds = self.tallies.figures()
         return {
-            "incidents": self.incidents,
-            "caught": self.caught,
-            "alerts": self.alerts,
-            "false": self.false,
-            "precision": _rounded(precision),
-            "recall": _rounded(recall),
-            "f1": _rounded(f1),
-            "delay_p50_h": hours[0],
-            "delay_p90_h": hours[1],
+            "mean_f1": round(fmean(self.f1_by_seed.values()), 3),
+            "f1_by_seed": f1s,
+            "kinds": {kind: kinds[kind] for kind in ORDER if kind in kinds},
+            "clean": self.clean.figures(),
+            "false_by_circumstance": dict(self.causes.most_common()),
         }
 
 
-def told(world: World, folder: Path) -> list[AlertChange]:
-    """Every alert change of a replay of ``world``; its labels are left in ``folder``."""
-    facts, changes = folder / "facts.ndjson", []
-    with facts.open("wb") as out, (folder / "labels.ndjson").open("wb") as labels:
-        write_world(world, out, labels)
-    replay([facts], DetectionSettings(), outlets=Outlets(told=changes.append))
+def told(world: World) -> list[AlertChange]:
+    """Every alert change of a replay of ``world``."""
+    changes: list[AlertChange] = []
+    with tempfile.TemporaryDirectory() as name:
+        facts = Path(name, "facts.ndjson")
+        with facts.open("wb") as out, Path(name, "labels.ndjson").open("wb") as labels:
+            write_world(world, out, labels)
+        replay([facts], DetectionSettings(), outlets=Outlets(told=changes.append))
     return changes
 
 
-def volume_class(world: World, incident_id: str) -> str:
-    """How many conversions a day the scope of an incident has."""
-    incident = next(one for one in incidents(world) if one.incident_id == incident_id)
-    account = next(one for one in make_accounts(world) if one.name == incident.account)
-    a_day = sum(c.conversions_a_day for c in account.campaigns if incident.covers(c))
-    return [name for least, name in CLASSES if a_day >= least][-1]
+def measure(task: tuple[World, str]) -> tuple[str, Outcome]:
+    """What comes of one world, with incidents and without, and which kind of detectors it was."""
+    world, kind = task
+    listen = told if kind == LEARNED else partial(told_knowing, settings=DetectionSettings())
+    outcome = _with_incidents(world, openings(listen(world)))
+    outcome.add(_without(replace(world, incidents=0), openings(listen(replace(world, incidents=0)))))
+    return kind, outcome
 
 
-def scored(world: World, folder: Path, tallies: dict[str, Tally], verbose: bool) -> float:
-    """Add what came of ``world`` to ``tallies``; its own F1."""
-    changes = openings(told(world, folder))
-    labels = read_labels(folder / "labels.ndjson")
-    match = match_alerts(changes, labels)
-    own = Tally()
-    for label in labels:
-        delay = match.first_ms.get(label.incident_id)
-        for kind in ("all", label.signal, volume_class(world, label.incident_id)):
-            _count_incident(tallies.setdefault(kind, Tally()), delay)
-        _count_incident(own, delay)
-        if verbose and delay is None:
-            print(f"  seed {world.seed} missed {label.incident_id} {label.signal}")
-    for alert in changes:
-        for tally in (own, tallies.setdefault("all", Tally()), tallies.setdefault(alert.signal, Tally())):
-            tally.alerts += 1
-            tally.right += alert.alert_id in match.right
-            tally.false += alert.alert_id in match.false
-        if verbose and alert.alert_id in match.false:
-            print(
-                f"  seed {world.seed} false {alert.signal} {alert.account} {alert.source} {alert.campaign} {alert.at}"
-            )
-    return float(own.figures()["f1"] or 0.0)
+def _with_incidents(world: World, alerts: list[AlertChange]) -> Outcome:
+    outcome, behind = Outcome(), Background(world)
+    labels = parse_labels((one.label() for one in incidents(world)), "labels")
+    match = match_alerts(alerts, labels)
+    kinds_of = {label.incident_id: ("all", label.signal, behind.volume_class(_scope(label))) for label in labels}
+    outcome.tallies.count(labels, lambda label: kinds_of[label.incident_id], alerts, partial(_kinds, behind), match)
+    outcome.f1_by_seed[world.seed] = float(outcome.tallies.figures()["all"]["f1"] or 0.0) if labels else 0.0
+    outcome.notes += [f"seed {world.seed} missed {one.incident_id} {one.signal} {kinds_of[one.incident_id][2]}"
+                      for one in labels if one.incident_id not in match.first_ms]  # fmt: skip
+    for alert in alerts:
+        if alert.alert_id in match.false:
+            _note(outcome, world, alert, behind.circumstance(alert, labels))
+    return outcome
 
 
-def _count_incident(tally: Tally, delay_ms: int | None) -> None:
-    tally.incidents += 1
-    if delay_ms is not None:
-        tally.caught += 1
-        tally.delays_ms.append(delay_ms)
+def _without(world: World, alerts: list[AlertChange]) -> Outcome:
+    outcome, behind = Outcome(), Background(world)
+    outcome.clean.account_days = float(world.accounts * world.days)
+    for alert in alerts:
+        outcome.clean.by_kind.update(_kinds(behind, alert))
+        _note(outcome, world, alert, behind.circumstance(alert, []))
+    return outcome
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _kinds(behind: Background, alert: AlertChange) -> tuple[str, ...]:
+    return ("all", str(alert.signal), behind.volume_class((alert.account, alert.source, alert.campaign)))
 
 
-def measure(seeds: Iterable[int], base: World, verbose: bool) -> dict[str, Any]:
-    """The scorecard as JSON has it."""
-    tallies: dict[str, Tally] = {}
-    f1s, false, months = [], 0, 0.0
-    with tempfile.TemporaryDirectory() as name:
-        for seed in seeds:
-            world = replace(base, seed=seed)
-            f1s.append(scored(world, Path(name), tallies, verbose))
-            false += len(openings(told(replace(world, incidents=0), Path(name))))
-            months += world.accounts * world.days / MONTH_DAYS
-            print(f"seed {seed}: F1 {f1s[-1]:.3f}", file=sys.stderr)
-    upper = float(stats.chi2.ppf(0.95, 2 * (false + 1)) / 2.0)
-    return {
-        "mean_f1": round(fmean(f1s), 3),
-        "f1_by_seed": dict(zip(map(str, seeds), [round(f1, 3) for f1 in f1s], strict=True)),
-        "kinds": {kind: tally.figures() for kind, tally in sorted(tallies.items())},
-        "clean": {
-            "false": false,
-            "account_months": months,
-            "false_per_account_month": round(false / months, 3),
-            "upper_95": round(upper / months, 3),
-        },
-    }
+def _scope(label: Label) -> tuple[str, str | None, str | None]:
+    return label.account, label.source, label.campaign
 
 
-def show(card: dict[str, Any]) -> None:
-    """Print the scorecard as a table of Markdown."""
-    print("| incidents | all | caught | false alerts | precision | recall | F1 | delay p50 h | p90 h |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for kind, row in card["kinds"].items():
-        cells = [row[key] for key in ("incidents", "caught", "false", "precision", "recall", "f1")]
-        if kind.endswith(("a day", "more")):
-            cells[2] = cells[3] = cells[5] = None
-        cells += [row["delay_p50_h"], row["delay_p90_h"]]
-        print(f"| {kind} | " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |")
-    clean = card["clean"]
-    print(f"\nMean F1 over seeds {card['mean_f1']}.")
-    print(
-        f"Without incidents: {clean['false']} alerts in {clean['account_months']:.0f} account-months, "
-        f"{clean['false_per_account_month']} a month (at most {clean['upper_95']} with 95 % confidence)."
-    )
+def _note(outcome: Outcome, world: World, alert: AlertChange, circumstance: str) -> None:
+    clean = " clean" if world.incidents == 0 else ""
+    outcome.causes[circumstance] += 1
+    scope = " / ".join(part or "*" for part in (alert.account, alert.source, alert.campaign))
+    outcome.notes.append(f"seed {world.seed}{clean} false {alert.signal} {alert.at[:16]} {scope}: {circumstance}")
 
 
-def main() -> None:
+def side_by_side(run: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
+    """What ``run`` makes of each task, in ``jobs`` processes."""
+    if jobs == 1:
+        yield from map(run, tasks)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(run, tasks)
+
+
+def measured(seeds: Iterable[int], base: World, kinds: Sequence[str], jobs: int) -> dict[str, Outcome]:
+    """What came of all worlds, by kind of detectors."""
+    found = {kind: Outcome() for kind in kinds}
+    tasks = [(replace(base, seed=seed), kind) for seed in seeds for kind in kinds]
+    for kind, outcome in side_by_side(measure, tasks, jobs):
+        found[kind].add(outcome)
+        for seed, f1 in outcome.f1_by_seed.items():
+            print(f"seed {seed}, {kind}: F1 {f1:.3f}", file=sys.stderr)
+    return found
+
+
+def show(cards: dict[str, dict[str, Any]]) -> None:
+    """Print the scorecards as Markdown."""
+    for kind, card in cards.items():
+        f1s = card["f1_by_seed"].values()
+        print(f"Detectors with rates {kind}:\n" if kind == LEARNED else f"The same detectors, {kind}:\n")
+        print(scorecard(card["kinds"]))
+        print(f"\nMean F1 over the seeds {card['mean_f1']:.3f}, from {min(f1s):.3f} to {max(f1s):.3f}.")
+        print(clean_words(card["clean"]) + "\n")
+    circumstances = sorted({name for card in cards.values() for name in card["false_by_circumstance"]})
+    rows = [[name, *(card["false_by_circumstance"].get(name, 0) for card in cards.values())] for name in circumstances]
+    print(table(["false alerts, with incidents and without", *cards], rows) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs=2, type=int, default=(101, 108), metavar=("FIRST", "LAST"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the world")
+    parser.add_argument("--learned", action="store_true", help="without the true rates, in half the time")
     parser.add_argument("--incidents", action="store_true", help="list what was missed and what was false")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    changed = {key: json.loads(value) for key, _, value in (item.partition("=") for item in options.set)}
+    real_noise.add_arguments(parser)
+    options = parser.parse_args(arguments)
     began = time.monotonic()
+    if options.real:
+        real_noise.run(options, side_by_side)
+    else:
+        _run(options)
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    changed = {key: json.loads(value) for key, _, value in (item.partition("=") for item in options.set)}
     seeds = range(options.seeds[0], options.seeds[1] + 1)
-    card = measure(seeds, World(**changed), options.incidents)
-    print(json.dumps(card) if options.json else "", end="\n" if options.json else "")
-    if not options.json:
-        show(card)
-        print(f"Seeds {seeds[0]} to {seeds[-1]}, {time.monotonic() - began:.0f} s.")
+    kinds = (LEARNED,) if options.learned else (LEARNED, KNOWN)
+    found = measured(seeds, World(**changed), kinds, options.jobs)
+    cards = {kind: outcome.figures() for kind, outcome in found.items()}
+    if options.json:
+        notes = {kind: outcome.notes for kind, outcome in found.items()} if options.incidents else {}
+        print(json.dumps({"seeds": list(seeds), "set": changed, **cards, "notes": notes}))
+        return
+    show(cards)
+    print(f"Seeds {seeds[0]} to {seeds[-1]}{', ' if options.set else ''}{', '.join(options.set)}.")
+    for kind, outcome in found.items() if options.incidents else ():
+        print(f"\n{kind}:\n" + "\n".join(outcome.notes))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

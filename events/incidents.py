@@ -160,7 +160,7 @@ def _severity(rng: np.random.Generator, signal: str) -> tuple[float, float, floa
         kept = 1 / float(rng.uniform(1.5, 3.0))
     else:
         kept = _outage(rng)
-    return kept, 1.0, _needed(kept)
+    return kept, 1.0, needed(kept)
 
 
 def _outage(rng: np.random.Generator) -> float:
@@ -171,7 +171,7 @@ def _outage(rng: np.random.Generator) -> float:
     return 0.4 + 0.2 * share if kind < _FULL_OUTAGE_SHARE + _HALF_OUTAGE_SHARE else 0.05 + 0.2 * share
 
 
-def _needed(kept: float) -> float:
+def needed(kept: float) -> float:
     """Conversions due until a loss of all but ``kept`` is told from chance (Wald: evidence over information)."""
     information = 1.0 - kept + (kept * math.log(kept) if kept > 0.0 else 0.0)
     return _PHI * _DECISION_NATS / information
