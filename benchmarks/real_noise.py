@@ -5,9 +5,10 @@ GeoX has them).  Each series is thinned binomially to a number of conversions a 
 all of it shares.  Spend follows the smoothed level: the mean of a week, times the hour of the day (of the week, where
 there are eight of them).  Conversions come with the moment of their click, some twenty minutes before.  What breaks is
 thinned again from a known onset on: of what was clicked since then ``1 / r`` is kept where the CPA is multiplied by
-``r``; of what arrives nothing, or half, in an outage.  It lasts until twice as many conversions are due as the ideal
-detector needs on counts with ``phi`` 1.5, and up to four weeks go before it.  Daily series are told as snapshots of a
-day, three hours after it.  Nothing is learned from labels.
+``r``; of what arrives nothing in an outage.  It lasts until twice as many conversions are due as the ideal detector
+needs on counts with ``phi`` 1.5, and up to four weeks go before it.  Daily series are told as snapshots of a day, three
+hours after it; what breaks lasts two days at least, and its label until the last of them can have been judged.  Nothing
+is learned from labels.  "Either name" counts CPA and outage as one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import csv
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ LEARNING_MS = 4 * WEEK_MS
 LEAST_LEARNING_MS = 5 * DAY_MS
 LASTS = 2.0
 """So many times as long as the ideal detector needs."""
+REPORT_MS, JUDGED_MS = 3 * HOUR_MS, 2 * HOUR_MS
+"""How late a day is reported, and how long it may take to be judged."""
 FINE = 100
 """Counts in a unit of a series that has fractions."""
 
@@ -61,9 +64,11 @@ EFFECTS = (
     Effect("CPA x 1.5", "cpa_spike", 1 / 1.5),
     Effect("CPA x 2", "cpa_spike", 1 / 2),
     Effect("CPA x 3", "cpa_spike", 1 / 3),
-    Effect("half outage", "tracking_outage", 0.5),
     Effect("outage", "tracking_outage", 0.0),
 )
+
+
+ONE_NAME = ("cpa_spike", "tracking_outage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,7 @@ def history(case: Case) -> History | None:
             return None
         from_ms, to_ms = max(from_ms, incident.from_ms - LEARNING_MS), incident.to_ms
     counts = rng.binomial(series.counts, min(1.0, case.a_day / series.a_day))
-    first, last = (from_ms - series.start_ms) // series.step_ms, -(-(to_ms - series.start_ms) // series.step_ms)
+    first, last = (from_ms - series.start_ms) // series.step_ms, (to_ms - series.start_ms) // series.step_ms
     tell = _tell_days if series.daily else _tell_singly
     lines = tell(rng, case, counts, level, incident, range(first, last))
     return History(lines, incident, (to_ms - from_ms) / DAY_MS)
@@ -196,13 +201,13 @@ def _incident(rng: np.random.Generator, case: Case, effect: Effect, level: Float
     series, need = case.series, LASTS * needed(effect.kept)
     due = np.concatenate([[0.0], np.cumsum(level)])
     begins = np.arange(-(-LEAST_LEARNING_MS // series.step_ms), len(level))
-    ends = np.searchsorted(due, due[begins] + need)
+    ends = np.maximum(np.searchsorted(due, due[begins] + need), begins + (2 if series.daily else 1))
     begins, ends = begins[ends < len(due)], ends[ends < len(due)]
     if not len(begins):
         return None
     choice = int(rng.integers(len(begins)))
     from_ms, to_ms = (series.start_ms + int(n[choice]) * series.step_ms for n in (begins, ends))
-    to_ms = max(to_ms, from_ms + HOUR_MS)
+    to_ms = max(to_ms, from_ms + HOUR_MS) + (REPORT_MS + JUDGED_MS if series.daily else 0)
     return Incident(case.account, effect.signal, case.account, None, None, from_ms, to_ms, effect.kept)
 
 
@@ -253,7 +258,7 @@ def _tell_days(
     series, lines = case.series, []
     for row in rows:
         at_ms = series.start_ms + row * series.step_ms
-        known, hit = at_ms + series.step_ms + 3 * HOUR_MS, incident is not None and incident.from_ms <= at_ms
+        known, hit = at_ms + series.step_ms + REPORT_MS, incident is not None and incident.from_ms <= at_ms
         sold = int(rng.binomial(counts[row], incident.kept)) if incident is not None and hit else int(counts[row])
         value = float(rng.lognormal(np.log(BASKET), 0.5, sold).sum())
         clicks = level[row] / CONVERSION_RATE
@@ -272,9 +277,17 @@ def _tell_days(
 class Outcome:
     """What came of some accounts."""
 
-    tallies: Tallies
-    clean: Clean
+    tallies: Tallies = field(default_factory=Tallies)
+    clean: Clean = field(default_factory=Clean)
     skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """Count what ``other`` has counted, too."""
+        self.tallies.add(other.tallies)
+        self.clean.add(other.clean)
+        self.skipped += other.skipped
+        self.notes += other.notes
 
 
 def measure(cases: Sequence[Case]) -> Outcome:
@@ -286,14 +299,15 @@ def measure(cases: Sequence[Case]) -> Outcome:
         lines = sorted((line for _, made in histories.values() for line in made.lines), key=lambda line: line[0])
         facts.write_bytes(b"".join(line for _, line in lines))
         replay([facts], DetectionSettings(), outlets=Outlets(told=told.append))
-    outcome = Outcome(Tallies(), Clean(), len(cases) - len(histories))
+    outcome = Outcome(skipped=len(cases) - len(histories))
     alerts = openings(told)
     _count_incidents(outcome, histories, [alert for alert in alerts if histories[alert.account][1].incident])
     for case, made in histories.values():
         if made.incident is None:
             outcome.clean.account_days += made.days
-            mine = sum(alert.account == case.account for alert in alerts)
-            outcome.clean.by_kind.update(dict.fromkeys(case.kinds, mine))
+            mine = [alert for alert in alerts if alert.account == case.account]
+            outcome.clean.by_kind.update(dict.fromkeys(case.kinds, len(mine)))
+            outcome.notes += [f"false {alert.signal} {alert.at[:16]} {alert.account}" for alert in mine]
     return outcome
 
 
@@ -305,7 +319,19 @@ def _count_incidents(
     def kinds(one: Label | AlertChange) -> Sequence[str]:
         return histories[one.account][0].kinds
 
-    outcome.tallies.count(labels, kinds, alerts, kinds, match_alerts(alerts, labels))
+    match = match_alerts(alerts, labels)
+    outcome.tallies.count(labels, kinds, alerts, kinds, match)
+    signals = {label.account: label.signal for label in labels}
+    renamed = [
+        one.model_copy(update={"signal": signals[one.account]}) if one.signal in ONE_NAME else one for one in alerts
+    ]
+    outcome.tallies.count(labels, _either, renamed, _either, match_alerts(renamed, labels))
+    outcome.notes += [f"missed {one.account}" for one in labels if one.incident_id not in match.first_ms]
+    outcome.notes += [f"false {a.signal} {a.at[:16]} {a.account}" for a in alerts if a.alert_id in match.false]
+
+
+def _either(_: Label | AlertChange) -> Sequence[str]:
+    return ("either name",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -327,17 +353,22 @@ def cases_of(files: Sequence[Path], a_day: Sequence[float], seeds: Sequence[int]
             yield cases
 
 
+def _rank(kind: str) -> tuple[int, str]:
+    """All first, then by effect, by volume, by series."""
+    names = ("all", "either name", *(effect.name for effect in EFFECTS))
+    return (names.index(kind) if kind in names else len(names) + (not kind.endswith(" a day")), kind)
+
+
 def run(options: argparse.Namespace, side_by_side: Callable[..., Iterator[Any]]) -> None:
     """Measure and print."""
     seeds = range(options.seeds[0], options.seeds[0] + options.repeats)
-    total = Outcome(Tallies(), Clean())
+    total = Outcome()
     for outcome in side_by_side(
         measure, list(cases_of(options.real, options.a_day, seeds, options.geos)), options.jobs
     ):
-        total.tallies.add(outcome.tallies)
-        total.clean.add(outcome.clean)
-        total.skipped += outcome.skipped
-    kinds, clean = total.tallies.figures(), total.clean.figures()
+        total.add(outcome)
+    found, clean = total.tallies.figures(), total.clean.figures()
+    kinds = {kind: found[kind] for kind in sorted(found, key=_rank)}
     if options.json:
         print(
             json.dumps(
@@ -352,6 +383,8 @@ def run(options: argparse.Namespace, side_by_side: Callable[..., Iterator[Any]])
         )
         return
     print(scorecard(kinds))
-    print(f"\nWithout an effect: {clean_words(clean)}")
+    print(f"\n{clean_words(clean)}")
     print(f"{total.skipped} incidents left out: their series are too short for them.")
     print(f"Seeds {seeds[0]} to {seeds[-1]}.")
+    if options.incidents:
+        print("\n" + "\n".join(total.notes))
