@@ -172,10 +172,11 @@ def test_ticks_stand_once_a_minute_before_the_facts_of_their_moment() -> None:
     assert lines[0][1].startswith(b'{"fact":"tick"')
 
 
-def test_conversion_counts_are_as_overdispersed_as_asked() -> None:
-    def spread(phi: float) -> float:
+def test_conversion_counts_are_as_overdispersed_as_asked_and_noise_that_an_hour_shares_grows_with_the_mean() -> None:
+    def spread(phi: float, growth: float = 0.0, scale: float = 0.1) -> float:
         """Variance over mean of hourly counts, from neighbours, so that seasons do not count."""
-        world = World(seed=4, days=30, accounts=1, campaigns=1, incidents=0, phi=phi, scale=0.1)
+        world = World(seed=4, days=30, accounts=1, campaigns=1, incidents=0, phi=phi, phi_growth=growth, scale=scale,
+                      promotions=0, budget_changes=0, capped_share=0)  # fmt: skip
         at = _purchases(Decoder().decode(list(simulate(world))))[0]
         counts = np.bincount((at - world.start_ms) // 3_600_000, minlength=world.days * 24)
         return float((np.diff(counts) ** 2).sum() / (counts[1:] + counts[:-1]).sum())
@@ -183,6 +184,8 @@ def test_conversion_counts_are_as_overdispersed_as_asked() -> None:
     assert spread(1.0) < 1.3
     # less than 3, for the lag tears clusters apart
     assert spread(3.0) > spread(1.0) + 0.5
+    assert spread(1.0, growth=0.2) < 1.6
+    assert spread(1.0, growth=0.2, scale=1.0) > spread(1.0, growth=0.0, scale=1.0) + 1.0
 
 
 def test_a_snapshot_source_corrects_itself_with_rising_revisions() -> None:
@@ -205,6 +208,11 @@ def test_a_snapshot_source_corrects_itself_with_rising_revisions() -> None:
         ({"days": 0}, "days"),
         ({"late_share": 1.5}, "late_share"),
         ({"phi": 0.5}, "phi"),
+        ({"phi_growth": -1}, "phi_growth"),
+        ({"promotions": 31}, "promotions"),
+        ({"budget_changes": -1}, "budget_changes"),
+        ({"capped_share": 1.1}, "capped_share"),
+        ({"click_date_share": -0.1}, "click_date_share"),
         ({"start": datetime(2026, 1, 5)}, "start"),  # noqa: DTZ001 - the missing offset is the point
         ({"start": datetime(1999, 1, 5, tzinfo=UTC)}, "start"),
         ({"scale": float("nan")}, "scale"),
