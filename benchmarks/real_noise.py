@@ -141,9 +141,10 @@ def smoothed(series: Series) -> Floats:
 
 def _around(values: NDArray[Any], width: int) -> Floats:
     """Mean over ``width`` neighbours, fewer at the ends."""
-    ones = np.ones(width)
-    total = np.convolve(values.astype(float), ones, "same")
-    found: Floats = total / np.convolve(np.ones(len(values)), ones, "same")
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+    place = np.arange(len(values))
+    first, last = np.maximum(place - width // 2, 0), np.minimum(place + width // 2 + 1, len(values))
+    found: Floats = (total[last] - total[first]) / (last - first)
     return found
 
 
