@@ -25,7 +25,7 @@ _REVISION_MINUTES = (15, 30, 45, 62, 240)
 _RESTATED_MINUTES = (720, 1440, 2160, 2880, 4320, 5760, 7200, 10080)
 """When totals by the date of the click are told again, after the bucket began: a click may convert days later."""
 _DAILY_MINUTES = (180, 360, 540, 720, 900, 1080, 1260, 1440, 1565, 2160, 2880, 4320, 5760, 7200, 10080)
-_DAY_COMPLETE_MS = 75 * MINUTE_MS
+_DAY_COMPLETE_MS = 75 * MINUTE_MS + 50_000
 """So long after local midnight a daily report says that the day is complete."""
 
 

@@ -96,6 +96,14 @@ def simulate(
     incidents: Annotated[int | None, typer.Option(help="In all; default: one per account in 2.5 days.")] = None,
     clean_days: Annotated[float, typer.Option(help="No incident before so many days.")] = 5.0,
     scale: Annotated[float, typer.Option(help="Multiplies all volumes.")] = 1.0,
+    promotions: Annotated[float, typer.Option(help="Sales per account and month; 0: none.")] = 1.0,
+    budget_changes: Annotated[float, typer.Option(help="Budgets doubled or halved per account and month.")] = 2.0,
+    capped_share: Annotated[float, typer.Option(help="Share of campaigns that use their daily budget up.")] = 0.15,
+    click_date_share: Annotated[
+        float, typer.Option(help="Share of accounts whose Google Ads reports by click.")
+    ] = 0.15,
+    phi: Annotated[float, typer.Option(help="Variance over mean of conversion counts; 1: Poisson.")] = 1.3,
+    phi_growth: Annotated[float, typer.Option(help="What each conversion due in an hour adds to that.")] = 0.01,
     ticks: Annotated[bool, typer.Option(help="Write one tick a minute.")] = False,
 ) -> None:
     """Make a seeded world of an agency, with incidents and their labels."""
@@ -103,7 +111,8 @@ def simulate(
 
     world = World(
         seed=seed, days=days, accounts=accounts, campaigns=campaigns, incidents=incidents,
-        clean_days=clean_days, scale=scale, ticks=ticks,
+        clean_days=clean_days, scale=scale, promotions=promotions, budget_changes=budget_changes,
+        capped_share=capped_share, click_date_share=click_date_share, phi=phi, phi_growth=phi_growth, ticks=ticks,
     )  # fmt: skip
     if start is not None:
         world = dataclasses.replace(world, start=_moment(start))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from events.simulator import World, simulate
 from service import cli
 
 GOOD = (
@@ -178,6 +180,17 @@ def test_the_same_seed_simulates_the_same_bytes(tmp_path: Path) -> None:
         arguments = ("--seed", 3, "--days", 1, "--accounts", 1, "--campaigns", 2)
         assert status("simulate", "--out", tmp_path / name, "--labels", tmp_path / f"{name}.labels", *arguments) == 0
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_simulate_makes_the_world_of_its_defaults_and_switches_off_what_it_is_told_to(tmp_path: Path) -> None:
+    still = ("promotions", "budget-changes", "capped-share", "click-date-share", "phi-growth")
+    arguments = ("--seed", 3, "--days", 8, "--accounts", 1, "--campaigns", 2, "--scale", 0.1)
+    for name, more in (("a", ()), ("b", tuple(word for key in still for word in (f"--{key}", 0)))):
+        assert status("simulate", "--out", tmp_path / name, "--labels", tmp_path / "labels", *arguments, *more) == 0
+    world = World(seed=3, days=8, accounts=1, campaigns=2, scale=0.1)
+    assert (tmp_path / "a").read_bytes() == b"".join(simulate(world))
+    off = replace(world, **{key.replace("-", "_"): 0.0 for key in still})  # type: ignore[arg-type]
+    assert (tmp_path / "b").read_bytes() == b"".join(simulate(off)) != (tmp_path / "a").read_bytes()
 
 
 def test_a_world_that_cannot_be_is_the_callers_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
