@@ -8,7 +8,7 @@ a noise shared by all that is clicked in one hour, as a shop or an auction gives
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,8 @@ class Fleet:
     every_ms: int = 300_000
     lag: bool = False
     """Whether conversions lag behind their clicks as ``theory.LAG`` says, and tell when the click was."""
+    stretch: float = 1.0
+    """Times that lag."""
 
     @classmethod
     def single(cls, accounts: int, a_day: float, phi: float, **others: Any) -> Fleet:
@@ -127,7 +129,7 @@ class Source:
         due, usual = self.usual(intervals)
         spend = usual * effect.spend
         expected = due * effect.spend * effect.worth
-        clicked = self._converting(expected)
+        clicked = self.converting(expected)
         arrived = self._arrive(clicked, effect)
         silent = np.broadcast_to(np.asarray(effect.silent), usual.shape)
         batch = self._lay_out(intervals, np.where(silent, 0.0, spend), arrived, silent)
@@ -141,7 +143,7 @@ class Source:
         spend = np.outer(season.traffic(hours), self.fleet.a_day) * (every / DAY_MS)
         return spend * season.rate(hours)[:, None] / self.balance, spend
 
-    def _converting(self, expected: Floats) -> Ints:
+    def converting(self, expected: Floats) -> Ints:
         """Conversions clicked per interval and campaign."""
         if self.fleet.phi > 1.0:
             per_hour = max(1, HOUR_MS // self.fleet.every_ms)
@@ -158,7 +160,7 @@ class Source:
         cells = np.repeat(np.arange(clicked.size), clicked.ravel())
         interval, campaign = np.divmod(cells, clicked.shape[1])
         at_ms = self.now_ms + interval * every + self.draw.integers(0, every, len(cells))
-        lag_ms = draw_lags(self.draw, len(cells), effect.stretch) if self.fleet.lag else np.full(len(cells), -1)
+        lag_ms = draw_lags(self.draw, len(cells), effect.stretch * self.fleet.stretch) if self.fleet.lag else np.full(len(cells), -1)
         at_ms = at_ms + np.maximum(lag_ms, 0)
         waiting = self.underway
         campaign = np.concatenate([waiting.campaign, campaign])
@@ -247,13 +249,4 @@ def chunks(intervals: int, fleet: Fleet, most_h: int = 168) -> Iterator[int]:
 
 def intervals_in(hours: float, fleet: Fleet) -> int:
     """How many of the fleet's intervals ``hours`` have."""
-    return int(round(hours * HOUR_MS / fleet.every_ms))
-
-
-def spread(total: int, parts: int) -> Sequence[int]:
-    """``total`` in ``parts`` nearly equal parts.
-
-    >>> spread(7, 3)
-    [3, 2, 2]
-    """
-    return [total // parts + (part < total % parts) for part in range(parts)]
+    return round(hours * HOUR_MS / fleet.every_ms)

@@ -141,7 +141,7 @@ def struck(onset: Ints, ratio: float, lost: float, from_ms: int, every_ms: int) 
 
 def first_after(opened: list[Opening], onset: Ints, from_ms: int, every_ms: int) -> dict[int, tuple[int | None, bool]]:
     """Per account: when it was first told after its onset, and whether it was told too early (then it is left out)."""
-    found: dict[int, tuple[int | None, bool]] = {a: (None, False) for a in range(len(onset))}
+    found: dict[int, tuple[int | None, bool]] = dict.fromkeys(range(len(onset)), (None, False))
     for one in opened:
         if one.signal not in SHORTFALLS:
             continue
@@ -171,7 +171,8 @@ def summed_up(
     return Delays(
         stratum.a_day, stratum.phi, effect_name(shape, lost), best_h, mean, mean / best_h, mean / own_h,
         float(np.quantile(hours, 0.5)) / best_h, float(np.quantile(hours, 0.95)) / best_h,
-        float(np.quantile(clock_h, 0.5, method="lower")), float(np.mean(np.array(spent) >= PATIENCE * best_h)), len(told),
+        float(np.quantile(clock_h, 0.5, method="lower")), 
+        float(np.mean(np.array(spent) >= PATIENCE * best_h)), len(told),
     )  # fmt: skip
 
 
