@@ -118,7 +118,7 @@ class Source:
         self.fleet, self.draw, self.now_ms, self.keys = fleet, draw, from_ms, fleet.keys()
         empty = np.empty(0, np.int64)
         self.underway = Underway(empty, empty, empty)
-        week = np.arange(168) + 0.5
+        week = np.asarray(np.arange(168) + 0.5, np.float64)
         self.balance = float(np.mean(fleet.season.traffic(week) * fleet.season.rate(week)))
         self.first = np.flatnonzero(np.diff(fleet.account, prepend=-1))
 
@@ -139,7 +139,7 @@ class Source:
     def usual(self, intervals: int) -> tuple[Floats, Floats]:
         """Conversions due, and spend in usual conversions' worth, of the next intervals if nothing happens."""
         season, every = self.fleet.season, self.fleet.every_ms
-        hours = (self.now_ms - BEGIN_MS + (np.arange(intervals) + 0.5) * every) / HOUR_MS
+        hours = np.asarray((self.now_ms - BEGIN_MS + (np.arange(intervals) + 0.5) * every) / HOUR_MS, np.float64)
         spend = np.outer(season.traffic(hours), self.fleet.a_day) * (every / DAY_MS)
         return spend * season.rate(hours)[:, None] / self.balance, spend
 
@@ -160,7 +160,11 @@ class Source:
         cells = np.repeat(np.arange(clicked.size), clicked.ravel())
         interval, campaign = np.divmod(cells, clicked.shape[1])
         at_ms = self.now_ms + interval * every + self.draw.integers(0, every, len(cells))
-        lag_ms = draw_lags(self.draw, len(cells), effect.stretch * self.fleet.stretch) if self.fleet.lag else np.full(len(cells), -1)
+        lag_ms = (
+            draw_lags(self.draw, len(cells), effect.stretch * self.fleet.stretch)
+            if self.fleet.lag
+            else np.full(len(cells), -1)
+        )
         at_ms = at_ms + np.maximum(lag_ms, 0)
         waiting = self.underway
         campaign = np.concatenate([waiting.campaign, campaign])
@@ -175,7 +179,7 @@ class Source:
         if not lost.any():
             return np.zeros(len(campaign), bool)
         interval = np.minimum((at_ms - self.now_ms) // self.fleet.every_ms, len(lost) - 1)
-        return self.draw.random(len(campaign)) < lost[interval, campaign if lost.shape[1] > 1 else 0]
+        return np.asarray(self.draw.random(len(campaign)) < lost[interval, campaign if lost.shape[1] > 1 else 0])
 
     def _lay_out(self, intervals: int, spend: Floats, arrived: Underway, silent: NDArray[np.bool_]) -> Batch:
         """Facts of an interval, then its tick; between two ticks the order means nothing."""

@@ -29,8 +29,8 @@ PATIENCE = 60.0
 """Limits after which a delay is cut."""
 ABOUT = (
     "The product's compiled count test and timer alone, level and dispersion given, each with the whole promise of one "
-    "false alarm in 720 h; negative binomial counts, independent from pane to pane. Mean delays from zero evidence over "
-    "D*; of the timer p50 and p95 over w*. Half an outage is CPA x 2."
+    "false alarm in 720 h; negative binomial counts, independent from pane to pane. Mean delays from zero evidence "
+    "over D*; of the timer p50 and p95 over w*. Half an outage is CPA x 2."
 )
 
 
@@ -171,7 +171,7 @@ def cusum_hours(rate: float, r: float, phi: float, height: float, seed: int, run
     """Mean hours until the CUSUM that knows ``r`` passes ``height``, after the change or without one."""
     grain = Grain(rate)
     most = int(20.0 * QUIET_H / grain.hours)
-    return grain.hours * _cusum_panes(seed, grain.mu, r, phi, 1.0 / r if changed else 1.0, height, most, runs)
+    return float(grain.hours * _cusum_panes(seed, grain.mu, r, phi, 1.0 / r if changed else 1.0, height, most, runs))
 
 
 def cusum_delay(rate: float, r: float, phi: float, seed: int, runs: int) -> float:
@@ -242,13 +242,19 @@ def written(found: list[Known]) -> Part:
     judged = [k for k in found if k.phi == 1.0 and 24 <= k.a_day <= 480]
     part.bars = [
         *(
-            Bar(f"mean delay over D*, CPA x {r:g}, 24 to 480 a day, phi 1, worst", 1.15, worst(k.over[r] for k in judged))
+            Bar(
+                f"mean delay over D*, CPA x {r:g}, 24 to 480 a day, phi 1, worst",
+                1.15,
+                worst(k.over[r] for k in judged),
+            )
             for r in JUDGED
         ),
         Bar("outage p50 over w*, worst stratum", 1.10, worst(k.timer_over[0] for k in found)),
         Bar("outage p95 over w*, worst stratum", 1.25, worst(k.timer_over[1] for k in found)),
         Bar("count test's false alarms in 720 h, worst stratum", 1.0, worst(k.false_counts / k.months for k in found)),
-        Bar("timer's false alarms in 720 h, all strata together", 1.0, together([k.false_timers for k in found], found)),
+        Bar(
+            "timer's false alarms in 720 h, all strata together", 1.0, together([k.false_timers for k in found], found)
+        ),
     ]
     part.data = {"strata": [asdict(k) for k in found]}
     return part
@@ -262,7 +268,13 @@ def together(alarms: list[int], found: list[Known]) -> float:
 def _delays(found: list[Known]) -> Table:
     columns = ("a day", "phi", *(x for r in RATIOS for x in (f"D* x {r:g} h", f"x {r:g} over")))
     rows = tuple(
-        (f"{k.a_day:g}", k.phi, *(x for r in RATIOS for x in (k.limits_h[r], k.over[r])), k.timer_limit_h, *k.timer_over)
+        (
+            f"{k.a_day:g}",
+            k.phi,
+            *(x for r in RATIOS for x in (k.limits_h[r], k.over[r])),
+            k.timer_limit_h,
+            *k.timer_over,
+        )
         for k in found
     )
     return Table("Delays", (*columns, "w* h", "outage p50 over", "p95 over"), rows)

@@ -82,7 +82,7 @@ def lagged(unlagged_h: float) -> float:
     """Hours until the clicks since a change have converted as much as ``unlagged_h`` hours without a lag bring.
 
     >>> [round(lagged(limit(a_day / 24, 2.0))) for a_day in (24, 240)]
-    [46, 10]
+    [47, 10]
     """
 
     def matured(hours: float) -> float:
