@@ -6,10 +6,10 @@ account's effect begins at a random interval of the next three days.  A delay is
 conversions that the healthy account would have brought since the onset, over its mean rate; so an onset in the quiet
 of the night is held against the same limit as one at noon.
 
-The limit is ``theory.limit`` at the account's promise, with the negative binomial's information.  It is exact for counts
-that are independent from moment to moment; with a noise that an hour shares, it is exact to the hour, so where it is
-shorter than an hour (2,400 a day) and ``phi`` above 1 it is an approximation.  The product shares that promise out over its tests, so no
-single test has all of it; the limit at the count test's own share is printed beside it.
+The limit is ``theory.limit`` at the account's promise, with the negative binomial's information.  It is exact for
+counts that are independent from moment to moment; with a noise that an hour shares, it is exact to the hour, so where
+it is shorter than an hour (2,400 a day) and ``phi`` above 1 it is an approximation.  The product shares the promise
+out over its tests, so no single test has all of it; the limit at the count test's own share is printed beside it.
 """
 
 from __future__ import annotations
