@@ -43,9 +43,9 @@ def count(mean: float, phi: float) -> float:
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def _advance(row: Floats, n: float, mu: float, phi: float, dt_ms: float) -> float:
+def _advance(row: Floats, n: float, mu: float, phis: Floats, dt_ms: float) -> float:
     """The count test's evidence after a pane that completed a step, otherwise 0."""
-    return deficit.evidence(row) if deficit.step(row, n, mu, phi, 0.0, 0.0, dt_ms) else 0.0
+    return deficit.evidence(row) if deficit.step(row, n, mu, phis, 0.0, dt_ms) else 0.0
 
 
 @numba.njit  # type: ignore[untyped-decorator]
@@ -55,11 +55,12 @@ def _count_panes(
     """Panes from the change to the alarm, ``most`` where none came."""
     np.random.seed(seed)
     panes = np.empty(runs)
+    phis = np.full(deficit.GRID_SIZE, phi)
     row = np.zeros(deficit.COLUMNS)
     for i in range(runs):
         row[:] = 0.0
         pane = 1
-        while _advance(row, count(mu * kept, phi), mu, phi, dt_ms) < gamma and pane < most:
+        while _advance(row, count(mu * kept, phi), mu, phis, dt_ms) < gamma and pane < most:
             pane += 1
         panes[i] = pane
     return panes
@@ -68,10 +69,11 @@ def _count_panes(
 @numba.njit  # type: ignore[untyped-decorator]
 def _count_false(seed: int, mu: float, phi: float, dt_ms: float, gamma: float, panes: int) -> int:
     np.random.seed(seed)
+    phis = np.full(deficit.GRID_SIZE, phi)
     row = np.zeros(deficit.COLUMNS)
     alarms = 0
     for _ in range(panes):
-        if _advance(row, count(mu, phi), mu, phi, dt_ms) >= gamma:
+        if _advance(row, count(mu, phi), mu, phis, dt_ms) >= gamma:
             alarms += 1
             row[:] = 0.0
     return alarms

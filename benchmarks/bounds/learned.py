@@ -9,11 +9,13 @@ of the night is held against the same limit as one at noon.
 The limit is ``theory.limit`` at the account's promise, with the negative binomial's information.  It is exact for
 counts that are independent from moment to moment; with a noise that an hour shares, it is exact to the hour, so where
 it is shorter than an hour (2,400 a day) and ``phi`` above 1 it is an approximation.  The product shares the promise
-out over its tests, so no single test has all of it; the limit at the count test's own share is printed beside it.
+out over its tests and then adds up what they hold, so the limit at the share of the test that is to tell of the effect
+(counts; of an outage the timer) is printed beside it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -23,14 +25,15 @@ from benchmarks.bounds.drawing import DAY_MS, HOUR_MS, Effect, Fleet, Ints, Sour
 from benchmarks.bounds.report import Bar, Part, Size, Table, side_by_side, worst
 from benchmarks.bounds.theory import OUTAGE, QUIET_H, Floats, limit, upper_bound
 from benchmarks.bounds.watch import Happens, Opening, Saved, Watch
+from streams import allowance
 
 HISTORY_H = 21 * 24.0
 ONSETS_H = 72.0
 PATIENCE = 6.0
 """Limits after which a delay is taken as that long, and counted as missed."""
-OWN_SHARE = 12.0
-"""Months between two false alarms of one count test of an account of one campaign: four tests of equal weight on the
-campaign, its source and the account, which here are all the same."""
+ALL_SHARES = allowance.COUNT + allowance.SILENCE + allowance.BASKETS
+"""Shares of the tests that an account of one campaign without click times is put to; its source and itself say what
+the campaign says, and take none."""
 MINUTELY_A_DAY = 1000.0
 SHORTFALLS = ("cpa_spike", "tracking_outage")
 """Names under which missing conversions are told; which of them is right is measured in ``naming``."""
@@ -168,7 +171,7 @@ def summed_up(
         spent.append(clock[end] - clock[onset] if at_ms is not None else np.inf)
     hours = np.minimum(np.array(spent), PATIENCE * best_h)
     clock_h = [np.inf if at is None else (at - from_ms - on * fleet.every_ms) / HOUR_MS for on, at in told]
-    own_h = limit(stratum.a_day / 24.0, shape, stratum.phi, OWN_SHARE * QUIET_H)
+    own_h = limit(stratum.a_day / 24.0, shape, stratum.phi, QUIET_H * ALL_SHARES / own_share(shape))
     mean = float(hours.mean())
     return Delays(
         stratum.a_day, stratum.phi, effect_name(shape, lost), best_h, mean, mean / best_h, mean / own_h,
@@ -183,6 +186,11 @@ def operational(fleet: Fleet, from_ms: int, intervals: int) -> Floats:
     source = Source(fleet, np.random.default_rng(0), from_ms)
     due = source.usual(intervals)[0] / (fleet.a_day[0] * fleet.every_ms / DAY_MS)
     return np.concatenate([[0.0], np.cumsum(due[:, 0])]) * fleet.every_ms / HOUR_MS
+
+
+def own_share(shape: float) -> float:
+    """The share of the test that is to tell of it: of the timer or of the count test."""
+    return allowance.SILENCE if math.isinf(shape) else allowance.COUNT
 
 
 def effect_name(shape: float, lost: float) -> str:
@@ -212,7 +220,7 @@ JUDGED = ("CPA x 1.5", "CPA x 2", "CPA x 3")
 ABOUT = (
     "Whole product, level, season, dispersion and lag learned online from the facts; one campaign an account, default "
     "promise; gamma noise drawn once an hour. Delays in operational hours over D* (w* for an outage) at the account's "
-    "promise, and over that at the count test's own share of it."
+    "promise, and over the limit at its own test's share of it."
 )
 
 
