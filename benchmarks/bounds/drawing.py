@@ -128,8 +128,7 @@ class Source:
         every = self.fleet.every_ms
         due, usual = self.usual(intervals)
         spend = usual * effect.spend
-        expected = due * effect.spend * effect.worth
-        clicked = self.converting(expected)
+        clicked = self.converting(due * effect.spend, effect.worth)
         arrived = self._arrive(clicked, effect)
         silent = np.broadcast_to(np.asarray(effect.silent), usual.shape)
         batch = self._lay_out(intervals, np.where(silent, 0.0, spend), arrived, silent)
@@ -143,8 +142,8 @@ class Source:
         spend = np.outer(season.traffic(hours), self.fleet.a_day) * (every / DAY_MS)
         return spend * season.rate(hours)[:, None] / self.balance, spend
 
-    def converting(self, expected: Floats) -> Ints:
-        """Conversions clicked per interval and campaign."""
+    def converting(self, expected: Floats, worth: Any = 1.0) -> Ints:
+        """Conversions clicked per interval and campaign; ``worth`` thins them and leaves the noise as it is."""
         if self.fleet.phi > 1.0:
             per_hour = max(1, HOUR_MS // self.fleet.every_ms)
             hour = np.arange(len(expected)) // per_hour
@@ -152,7 +151,7 @@ class Source:
             over = self.fleet.phi - 1.0
             shape = np.maximum(in_hour / over, 1e-12)
             expected = expected * (self.draw.standard_gamma(shape) / shape)[hour]
-        return self.draw.poisson(expected)
+        return np.asarray(self.draw.poisson(expected * worth))
 
     def _arrive(self, clicked: Ints, effect: Effect) -> Underway:
         """What arrives in this chunk; what arrives later waits in ``underway``."""

@@ -195,9 +195,8 @@ def draw(task: Task, hours: int, onset: Ints | None, ratio: float, part: int) ->
     fleet = Fleet.single(task.accounts, task.a_day, task.phi, every_ms=HOUR_MS)
     source = Source(fleet, np.random.default_rng([task.seed, int(task.a_day), int(10 * task.phi), 81, part]))
     due, spend = source.usual(HISTORY + hours)
-    if onset is not None:
-        due = np.where(np.arange(-HISTORY, hours)[:, None] >= onset, due / ratio, due)
-    return Streams(spend.T, source.converting(due).T.astype(float))
+    struck = np.zeros((1, 1), bool) if onset is None else np.arange(-HISTORY, hours)[:, None] >= onset
+    return Streams(spend.T, source.converting(due, np.where(struck, 1.0 / ratio, 1.0)).T.astype(float))
 
 
 def work(task: Task) -> list[Result]:
