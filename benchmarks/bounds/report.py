@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -97,19 +98,16 @@ class Part:
         return {"name": self.name, "bars": bars, **{key: _plain(value) for key, value in self.data.items()}}
 
 
-def side_by_side(
-    work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int, done: Callable[[Task], None] | None = None
-) -> list[Result]:
-    """``work`` of every task, in the order of the tasks, ``jobs`` at a time."""
+def side_by_side(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> list[Result]:
+    """``work`` of every task, in the order of the tasks, ``jobs`` at a time; each result is told on standard error."""
     if jobs <= 1:
-        return [_and_tell(work(task), task, done) for task in tasks]
+        return [_told(work(task)) for task in tasks]
     with ProcessPoolExecutor(jobs) as pool:
-        return [_and_tell(result, task, done) for result, task in zip(pool.map(work, tasks), tasks, strict=True)]
+        return [_told(result) for result in pool.map(work, tasks)]
 
 
-def _and_tell(result: Result, task: Task, done: Callable[[Task], None] | None) -> Result:
-    if done is not None:
-        done(task)
+def _told(result: Result) -> Result:
+    print(result, file=sys.stderr, flush=True)
     return result
 
 
