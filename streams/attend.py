@@ -27,8 +27,6 @@ EASED = 0.6
 out to be milder than it looked at first does not end it."""
 DOUBTED_NATS = 1.0
 """Evidence of recovery from which an alert is no longer renamed."""
-SURE_NATS = 1.0
-"""Log odds from which an open alert is given its other name."""
 RENAMED = {
     Name.CPA_SPIKE: "Older clicks still convert: this is a CPA spike and no tracking outage. A new alert says so.",
     Name.TRACKING_OUTAGE: "Conversions of older clicks are lost too: this is a tracking outage. A new alert says so.",
@@ -162,7 +160,7 @@ class Attention:
         if self._registry.series["recovered"][s] > DOUBTED_NATS:
             return []
         odds = naming.dear_odds(self._history, s, started_ms)
-        if (odds if said is Name.TRACKING_OUTAGE else -odds) < SURE_NATS:
+        if (odds if said is Name.TRACKING_OUTAGE else -odds) <= 0.0:
             return []
         name = Name.CPA_SPIKE if said is Name.TRACKING_OUTAGE else Name.TRACKING_OUTAGE
         if name in self._replaced:

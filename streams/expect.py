@@ -1,7 +1,8 @@
 """What a step should have brought: exposure, level and season give each campaign its expectation.
 
 Sources and accounts expect the sum of what their campaigns expect, so that spend moving between a dear and a cheap
-campaign surprises nobody.  A campaign that is in an incident counts in no wider scope.
+campaign surprises nobody; one that has no level of its own yet is left out.  A campaign that is in an incident counts
+in no wider scope.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
             series[s].expected = mu
         if series[s].mode & BLIND == 0:
             level.note(series[s].learned, n, x, mu)
-            if rate > 0.0:
+            if rate > 0.0 and series[s].learned[level.A] >= level.MIN_CONVERSIONS:
                 _sum_up(series, s, n, mu)
         _remember(series, s, end, n, mu, rate > 0.0)
         sources[c].arrived += n

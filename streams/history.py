@@ -92,6 +92,12 @@ class History:
         spent: NDArray[np.float64] = self.hours(s, newest - HOURS + 1, newest)[:, SPENT]
         return 0 < int(np.count_nonzero(spent)) <= DAILY_LUMPS
 
+    def holds(self, s: int) -> bool:
+        """Whether the tests of ``s`` hold anything against chance."""
+        series = self.registry.series
+        row = series["deficit"][s]
+        return bool(series["timer"][s, outage.WAITED] > 0.0 or deficit.nats(row, deficit.best(row)) > 0.0)
+
     def run(self, s: int, onset_ms: int) -> tuple[float, float, int]:
         """Seen, expected and since when (ms), to the minute: of what the tests of ``s`` themselves hold to be struck.
 

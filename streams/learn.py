@@ -50,7 +50,7 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
     row = series[s].learned
     if series[s].mode & UNUSUAL or modes_above(series, s) & UNUSUAL:
         level.drop(row)
-    elif not _suspect(series, s):
+    elif not _suspect(series, s) or row[level.A] < level.MIN_CONVERSIONS:
         elapsed_ms = end(series, sources, accounts, s) - learned_until(series, sources, accounts, s)
         if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
             drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])

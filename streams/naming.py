@@ -19,7 +19,7 @@ from streams.history import HOUR_MS, SHORT_MS, History
 from streams.hours import CLICKED, DUE, EXPECTED, HOURS, KNOWN, SEEN
 
 _OUTAGE_KEEPS = np.array([0.005, 0.05, 0.1, 0.2, 0.3, 0.5])
-_OUTAGE_ODDS = np.array([0.5, 0.12, 0.12, 0.12, 0.08, 0.06])
+_OUTAGE_ODDS = np.array([0.45, 0.1, 0.1, 0.12, 0.1, 0.13])
 _DEAR_KEEPS = np.array([0.2, 0.25, 0.33, 0.4, 0.5, 0.6, 0.7])
 _DEAR_ODDS = np.array([0.05, 0.1, 0.2, 0.2, 0.2, 0.15, 0.1])
 
@@ -63,10 +63,10 @@ def name(history: History, s: int, onset_ms: int) -> Name:
     return Name.CPA_SPIKE if dear_odds(history, s, onset_ms) > 0.0 else Name.TRACKING_OUTAGE
 
 
-def stories(told: Stretch) -> dict[Name, float]:
-    """Nats by which each story beats "nothing is lost"; each may begin when it fits best."""
+def stories(told: Stretch, fresh: float | None = None) -> dict[Name, float]:
+    """Nats by which each story beats "nothing is lost"; each may begin when it fits best (``fresh``: see ``odds``)."""
     return {
-        Name.CPA_SPIKE: float(_dear(told, 1.0, None).max()),
+        Name.CPA_SPIKE: float(_dear(told, 1.0, fresh).max()),
         Name.TRACKING_OUTAGE: float(_outage(told, 1.0).max()),
     }
 
@@ -81,10 +81,17 @@ def dear_odds(history: History, s: int, onset_ms: int) -> float:
 
 def _short_odds(history: History, s: int, onset_ms: int) -> float:
     """The odds from how many arrive at all, to the minute: dear clicks cannot stop what was clicked before."""
+    told = short_stories(history, s, onset_ms)
+    return told[Name.CPA_SPIKE] - told[Name.TRACKING_OUTAGE]
+
+
+def short_stories(history: History, s: int, onset_ms: int) -> dict[Name, float]:
+    """:func:`stories` of how many arrive at all since the tests of ``s`` hold it to be struck, to the minute."""
     seen, expected, from_ms = history.run(s, onset_ms)
-    told = Stretch(_part(0.0, 0.0), _part(0.0, 0.0), _part(0.0, 0.0), _part(seen, expected))
-    age_ms = max(history.end_ms(s) - from_ms, 1)
-    return odds(told, history.phi(s, expected), lag.matured(_delays(history, s), 0.0, age_ms))
+    nothing = _part(0.0, 0.0)
+    told = Stretch(nothing, nothing, nothing, _part(seen, expected)).over(history.phi(s, expected))
+    fresh = lag.matured(_delays(history, s), 0.0, max(history.end_ms(s) - from_ms, 1))
+    return stories(told, fresh)
 
 
 def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:

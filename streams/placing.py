@@ -32,7 +32,7 @@ def tell(history: History, s: int, onset_ms: int, modes: int) -> tuple[int, Name
     """The scope and the story that together explain best what is missing since ``onset_ms``.
 
     A young shortfall is placed by its size and named to the minute; an older one has both read from click cohorts,
-    each campaign's evidence over its own variance.
+    each campaign's evidence over its own variance, unless a scope's own tests tell of something more sudden.
     """
     if history.end_ms(s) - onset_ms < SHORT_MS:
         t = place_count(history, s, onset_ms, modes)
@@ -41,13 +41,15 @@ def tell(history: History, s: int, onset_ms: int, modes: int) -> tuple[int, Name
     newest = max((history.end_ms(leaf) - 1) // HOUR_MS for leaf in leaves)
     told = {leaf: naming.stretches(history, leaf, onset_ms, newest) for leaf in leaves}
     told = {leaf: one.over(history.phi(leaf, one.most)) for leaf, one in told.items()}
-    found = max(
-        (nats - _crowd(history, c), -c, name)
-        for c in _candidates(history, s, modes)
-        if (parts := [told[leaf] for leaf in leaves if _is_in(history, leaf, c, modes)])
-        for name, nats in naming.stories(reduce(operator.add, parts)).items()
-    )
-    return -found[1], found[2]
+    found = []
+    for c in _candidates(history, s, modes):
+        parts = [told[leaf] for leaf in leaves if _is_in(history, leaf, c, modes)]
+        if parts:
+            nats = naming.stories(reduce(operator.add, parts))
+            sudden = naming.short_stories(history, c, onset_ms) if history.holds(c) else nats
+            found += [(max(nats[name], sudden[name]) - _crowd(history, c), -c, name) for name in nats]
+    _, row, name = max(found)
+    return -row, name
 
 
 def place_count(history: History, s: int, onset_ms: int, modes: int) -> int:
