@@ -17,6 +17,7 @@ import argparse
 import csv
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.change import AlertChange
-from benchmarks.scorecard import Clean, Tallies, clean_words, scorecard
+from benchmarks.scorecard import Clean, Tallies, clean_table, scorecard
 from events.incidents import Incident, needed
 from replay.labels import Label, parse_labels
 from replay.run import Outlets, replay
@@ -279,14 +280,15 @@ class Outcome:
     """What came of some accounts."""
 
     tallies: Tallies = field(default_factory=Tallies)
-    clean: Clean = field(default_factory=Clean)
+    clean: dict[str, Clean] = field(default_factory=dict)
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         """Count what ``other`` has counted, too."""
         self.tallies.add(other.tallies)
-        self.clean.add(other.clean)
+        for kind, clean in other.clean.items():
+            self.clean.setdefault(kind, Clean()).add(clean)
         self.skipped += other.skipped
         self.notes += other.notes
 
@@ -305,9 +307,9 @@ def measure(cases: Sequence[Case]) -> Outcome:
     _count_incidents(outcome, histories, [alert for alert in alerts if histories[alert.account][1].incident])
     for case, made in histories.values():
         if made.incident is None:
-            outcome.clean.account_days += made.days
             mine = [alert for alert in alerts if alert.account == case.account]
-            outcome.clean.by_kind.update(dict.fromkeys(case.kinds, len(mine)))
+            for kind in case.kinds:
+                outcome.clean.setdefault(kind, Clean()).add(Clean(made.days, Counter({"all": len(mine)})))
             outcome.notes += [f"false {alert.signal} {alert.at[:16]} {alert.account}" for alert in mine]
     return outcome
 
@@ -368,8 +370,9 @@ def run(options: argparse.Namespace, side_by_side: Callable[..., Iterator[Any]])
         measure, list(cases_of(options.real, options.a_day, seeds, options.geos)), options.jobs
     ):
         total.add(outcome)
-    found, clean = total.tallies.figures(), total.clean.figures()
+    found = total.tallies.figures()
     kinds = {kind: found[kind] for kind in sorted(found, key=_rank)}
+    clean = {kind: total.clean[kind].figures() for kind in sorted(total.clean, key=_rank)}
     if options.json:
         print(
             json.dumps(
@@ -384,7 +387,7 @@ def run(options: argparse.Namespace, side_by_side: Callable[..., Iterator[Any]])
         )
         return
     print(scorecard(kinds))
-    print(f"\n{clean_words(clean)}")
+    print("\n" + clean_table(clean) + "\n")
     print(f"{total.skipped} incidents left out: their series are too short for them.")
     print(f"Seeds {seeds[0]} to {seeds[-1]}.")
     if options.incidents:

@@ -167,3 +167,16 @@ def clean_words(clean: Mapping[str, Any]) -> str:
         f"{clean['false_per_account_week']:g} a week and {clean['false_per_account_month']:g} a month "
         f"(at most {clean['upper_95_per_account_month']:g} a month with 95 % confidence)."
     )
+
+
+def clean_table(clean: Mapping[str, Mapping[str, Any]]) -> str:
+    """How often accounts without incidents were disturbed, one row per kind."""
+    keys = (
+        "account_months",
+        "false",
+        "false_per_account_week",
+        "false_per_account_month",
+        "upper_95_per_account_month",
+    )
+    heads = ("without incidents", "account-months", "false alerts", "a week", "a month", "at most (95 %)")
+    return table(heads, ([kind, *(row[key] for key in keys)] for kind, row in clean.items()))

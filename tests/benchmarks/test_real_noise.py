@@ -159,7 +159,8 @@ def test_the_command_counts_every_case_once_and_prints_its_seeds(
     assert sum(kinds[effect.name]["incidents"] for effect in EFFECTS) == kinds["all"]["incidents"]
     assert kinds["outage"]["caught"] == 2
     assert kinds["either name"]["caught"] >= kinds["all"]["caught"]
-    assert card["clean"]["account_months"] == pytest.approx(2 * 20 / 30, abs=0.01)
+    for kind in ("all", "requests", "200 a day"):
+        assert card["clean"][kind]["account_months"] == pytest.approx(2 * 20 / 30, abs=0.01)
     assert worlds.main(arguments) == 0
     assert "| outage | 2 | 2 |" in (printed := capsys.readouterr().out)
     assert "Seeds 5 to 6." in printed
