@@ -19,7 +19,8 @@ from events.world import HOUR_MS, MINUTE_MS, Account, Campaign, Seasons, World, 
 _USUAL_DELAY_MS = 15_000
 _LATE_MINUTES = (2, 60)
 _REPEAT_DELAY_MS = 5 * MINUTE_MS
-_CLICK_KNOWN_SHARE = 0.85
+CLICK_KNOWN_SHARE = 0.85
+"""Share of conversions that say when their click was."""
 _RESTATED_SHARE = 0.05
 _REVISION_MINUTES = (15, 30, 45, 62, 240)
 _RESTATED_MINUTES = (720, 1440, 2160, 2880, 4320, 5760, 7200, 10080)
@@ -129,7 +130,7 @@ class _Teller:
     def conversions(self, converted: Converted) -> Iterator[Log]:
         """One fact per conversion and leg; both legs carry the same id."""
         known = self._known(converted.at_ms)
-        clicked = np.where(self._rng.random(len(known)) < _CLICK_KNOWN_SHARE, converted.clicked_at_ms, 0)
+        clicked = np.where(self._rng.random(len(known)) < CLICK_KNOWN_SHARE, converted.clicked_at_ms, 0)
         yield self._leg(converted, known, clicked, "browser" if self._two_legs else "platform")
         if self._two_legs:
             later = known + self._rng.integers(5_000, 4 * MINUTE_MS, len(known))
