@@ -5,10 +5,34 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numba
+
 HOUR_MS = 3_600_000
 GAP_RATE = 0.05
 LONGEST = 4.0
 """A pause counts as at most so many usual gaps: a night without data does not make a series slow."""
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def next_gap(gap_ms: float, readings: float, passed_ms: float) -> float:
+    """The usual gap after ``readings`` readings and a pause of ``passed_ms``; going back in time says nothing."""
+    if readings < 1.0 or passed_ms <= 0.0:
+        return gap_ms
+    if readings < 2.0:
+        return passed_ms
+    return gap_ms + GAP_RATE * (min(passed_ms, LONGEST * gap_ms) - gap_ms)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def per_hour(odds: float, gap_ms: float) -> float:
+    """Log10 odds per reading as log10 odds per hour, never negative."""
+    return max(0.0, odds - math.log10(HOUR_MS / gap_ms))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def is_news(odds: float, said: float, since_ms: float, cool_down_ms: float) -> bool:
+    """Whether ``odds`` are worth saying ``since_ms`` after odds of ``said``: they are larger, or it is long ago."""
+    return odds > 0.0 and (since_ms >= cool_down_ms or odds > said)
 
 
 @dataclass(slots=True)
@@ -28,15 +52,11 @@ class Cadence:
 
     def per_hour(self, odds: float) -> float:
         """Log10 odds per reading as log10 odds per hour, never negative."""
-        return max(0.0, odds - math.log10(HOUR_MS / self.gap_ms))
+        return float(per_hour(odds, self.gap_ms))
 
     def learn(self, at_ms: int) -> None:
         """Take the time of a reading into account; what goes back in time says nothing about the gap."""
-        gap_ms = at_ms - self.last_ms
-        if self.readings == 1 and gap_ms > 0:
-            self.gap_ms = float(gap_ms)
-        elif self.readings > 1 and gap_ms > 0:
-            self.gap_ms += GAP_RATE * (min(gap_ms, LONGEST * self.gap_ms) - self.gap_ms)
+        self.gap_ms = float(next_gap(self.gap_ms, float(self.readings), float(at_ms - self.last_ms)))
         self.last_ms = at_ms
         self.readings += 1
 
@@ -51,7 +71,7 @@ class News:
 
     def is_news(self, odds: float, at_ms: int) -> bool:
         """Whether a surprise of ``odds`` is worth saying at ``at_ms``."""
-        return odds > 0.0 and (at_ms - self.at_ms >= self.cool_down_ms or odds > self.odds)
+        return bool(is_news(odds, self.odds, float(at_ms - self.at_ms), float(self.cool_down_ms)))
 
     def learn(self, odds: float, at_ms: int) -> None:
         """Remember what was said, if it was."""

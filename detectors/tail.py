@@ -5,28 +5,94 @@ The edge, the size that a share ``SHARE`` of all sizes exceeds, is followed on a
 Beyond the edge the tail is taken for a power law whose index is the mean log excess (Hill, 1975), begun from a prior:
 ``P(size > s) = SHARE * (s / edge) ** (-1 / index)``.  A power law overrates the chance of extremes where the truth
 decays faster; that errs on the quiet side.
+
+The functions work on four columns of a row, so that a thousand tails are a part of an array; :class:`Tail` is one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[np.float64]
 
 SHARE = 0.05
-START = 20
+START = 20.0
 """The edge begins as the largest of the first so many sizes above the floor, which one in twenty exceeds.  Sizes at
 the floor do not count here: a series that has not begun to move says nothing about how it moves."""
-EDGE_MEMORY = 20_000.0
+EDGE_MEMORY = 5_000.0
+"""Sizes that the edge rests on: two and a half weeks of readings every five minutes, half a year of hourly ones."""
 INDEX_MEMORY = 1_000.0
 GAIN, LEAST_GAIN = 2.0, 0.6
 """The step in units of the tail's slope: 1 is the least noisy, 2 finds back sooner from a start that misled."""
 PRIOR_INDEX = 0.4
 PRIOR_WEIGHT = 10.0
+"""Until some ten excesses were met a tail is taken for heavy, so that a young series keeps quiet."""
 CLIP = 6.0
 """An excess teaches the index at most so many times the index: one disaster does not make the next one ordinary."""
+DECADES_PER_NAT = 1.0 / math.log(10.0)
+AT_EDGE = -math.log10(SHARE)
+
+# The columns of a tail: log of the edge, sum and weight of the log excesses, sizes seen (of those that count).
+LOG_EDGE, EXCESS, WEIGHT, SEEN = range(4)
+COLUMNS = 4
+# Functions take the row and the column at which the tail begins, and sizes as logs: a log is taken once per reading.
 
 
-@dataclass(slots=True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def begin(row: Row, at: int) -> None:
+    """Know nothing but the prior."""
+    row[at + LOG_EDGE] = 0.0
+    row[at + EXCESS] = PRIOR_INDEX * PRIOR_WEIGHT
+    row[at + WEIGHT] = PRIOR_WEIGHT
+    row[at + SEEN] = 0.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def edge(row: Row, at: int) -> float:
+    """The size that one in twenty exceeds; 0 while none was seen."""
+    return math.exp(row[at + LOG_EDGE]) if row[at + SEEN] > 0.0 else 0.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def evidence(row: Row, at: int, log_size: float) -> float:
+    """``-log10`` of the chance of a size this large; 0 below the edge and while the edge is unknown."""
+    beyond = log_size - row[at + LOG_EDGE]
+    if beyond <= 0.0 or row[at + SEEN] < START:
+        return 0.0
+    return float(AT_EDGE + beyond * row[at + WEIGHT] / row[at + EXCESS] * DECADES_PER_NAT)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def learn(row: Row, at: int, log_size: float, counts: bool) -> None:
+    """Take a size into account; ``counts`` tells whether it is above the floor, so that it may begin the edge."""
+    if row[at + SEEN] < START:
+        if counts:
+            row[at + LOG_EDGE] = max(row[at + LOG_EDGE], log_size) if row[at + SEEN] > 0.0 else log_size
+            row[at + SEEN] += 1.0
+        return
+    beyond = log_size - row[at + LOG_EDGE]
+    row[at + SEEN] = min(row[at + SEEN] + 1.0, EDGE_MEMORY)
+    step = max(GAIN * row[at + EXCESS] / row[at + WEIGHT], LEAST_GAIN) / (SHARE * row[at + SEEN])
+    if beyond > 0.0:
+        _learn_excess(row, at, beyond)
+        row[at + LOG_EDGE] += min(step * (1.0 - SHARE), 2.0)
+    else:
+        row[at + LOG_EDGE] -= step * SHARE
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _learn_excess(row: Row, at: int, beyond: float) -> None:
+    row[at + EXCESS] += min(beyond, CLIP * row[at + EXCESS] / row[at + WEIGHT])
+    row[at + WEIGHT] += 1.0
+    if row[at + WEIGHT] > INDEX_MEMORY:
+        row[at + EXCESS] *= INDEX_MEMORY / row[at + WEIGHT]
+        row[at + WEIGHT] = INDEX_MEMORY
+
+
 class Tail:
     """Tail of one stream of sizes (>= 0).  Sizes below ``floor`` count as ``floor``: too small to matter to anybody.
 
@@ -37,56 +103,37 @@ class Tail:
     (0.0, True)
     """
 
-    log_edge: float = -math.inf
-    excess: float = PRIOR_INDEX * PRIOR_WEIGHT
-    weight: float = PRIOR_WEIGHT
-    seen: float = 0.0
+    __slots__ = ("_row",)
+
+    def __init__(self) -> None:
+        self._row = np.empty(COLUMNS)
+        begin(self._row, 0)
 
     @property
     def edge(self) -> float:
-        """The size that one in twenty exceeds."""
-        return math.exp(self.log_edge)
+        """The size that one in twenty exceeds; 0 while none was seen."""
+        return float(edge(self._row, 0))
+
+    @property
+    def seen(self) -> float:
+        """How many sizes the edge rests on."""
+        return float(self._row[SEEN])
 
     def evidence(self, size: float, floor: float) -> float:
         """``-log10`` of the chance of a size this large; 0 below the edge and while the edge is unknown."""
-        beyond = math.log(max(size, floor)) - self.log_edge
-        if beyond <= 0.0 or self.seen < START:
-            return 0.0
-        return -math.log10(SHARE) + beyond * self.weight / self.excess / math.log(10.0)
+        return float(evidence(self._row, 0, math.log(max(size, floor))))
 
     def learn(self, size: float, floor: float) -> None:
         """Take a size into account."""
-        log_size = math.log(max(size, floor))
-        if self.seen < START:
-            self._begin(size > floor, log_size)
-            return
-        beyond = log_size - self.log_edge
-        self.seen = min(self.seen + 1.0, EDGE_MEMORY)
-        step = max(GAIN * self.excess / self.weight, LEAST_GAIN) / (SHARE * self.seen)
-        if beyond > 0.0:
-            self._learn_excess(beyond)
-            self.log_edge += min(step * (1.0 - SHARE), 2.0)
-        else:
-            self.log_edge -= step * SHARE
-
-    def _begin(self, counts: bool, log_size: float) -> None:
-        if counts:
-            self.log_edge = max(self.log_edge, log_size)
-            self.seen += 1.0
-
-    def _learn_excess(self, beyond: float) -> None:
-        self.excess += min(beyond, CLIP * self.excess / self.weight)
-        self.weight += 1.0
-        if self.weight > INDEX_MEMORY:
-            self.excess *= INDEX_MEMORY / self.weight
-            self.weight = INDEX_MEMORY
+        learn(self._row, 0, math.log(max(size, floor)), size > floor)
 
     def state(self) -> list[float]:
         """All there is to know, as numbers."""
-        return [self.log_edge if self.seen else 0.0, self.excess, self.weight, self.seen]
+        return [float(column) for column in self._row]
 
     @classmethod
     def restore(cls, state: list[float]) -> Tail:
         """The inverse of :meth:`state`."""
-        log_edge, excess, weight, seen = state
-        return cls(log_edge if seen else -math.inf, excess, weight, seen)
+        tail = cls()
+        tail._row[:] = state
+        return tail
