@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from alerts.change import AlertChange, Point, rfc3339
 from alerts.life import Life
@@ -25,6 +27,17 @@ BACK = "Back inside the expected range: no action needed."
 NEW_LEVEL = "Has lasted a day: taken as the new normal level from now on."
 
 
+def local_ms(at_ms: int, zone: ZoneInfo) -> int:
+    """What a clock in ``zone`` shows at ``at_ms``, as milliseconds since it showed the beginning of 1970.
+
+    >>> berlin = ZoneInfo("Europe/Berlin")
+    >>> [(local_ms(at_ms, berlin) - at_ms) // 3_600_000 for at_ms in (1_774_742_400_000, 1_774_828_800_000)]
+    [1, 2]
+    """
+    offset = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).utcoffset()
+    return at_ms if offset is None else at_ms + round(offset.total_seconds() * 1000)
+
+
 class MetricSeries:
     """One series: its detector, the points of its chart, and how many calm readings came since it alarmed."""
 
@@ -33,9 +46,9 @@ class MetricSeries:
         self.points: deque[tuple[int, float, float | None, float | None, float | None]] = deque(maxlen=POINTS)
         self.calm = 0
 
-    def judge(self, at_ms: int, value: float) -> Score:
-        """Judge, remember for the chart, then learn."""
-        x = {"at_ms": at_ms}
+    def judge(self, at_ms: int, value: float, zone: ZoneInfo) -> Score:
+        """Judge by the hour and weekday that it is in ``zone``, remember for the chart, then learn."""
+        x = {"at_ms": local_ms(at_ms, zone)}
         score = self.detector.judge(x, value)
         self.points.append((at_ms, value, score.expected, score.low, score.high))
         self.calm = 0 if score.outside(value) else self.calm + 1
@@ -73,7 +86,7 @@ class Metrics:
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = MetricSeries(self._detector())
-        score = series.judge(read_ms, value)
+        score = series.judge(read_ms, value, self._zone(key[0]))
         signal = _signal(key, series, score, read_ms, value, at_ms)
         opened_ms = life.opened_ms(signal.key, signal.scope)
         if opened_ms is not None:
@@ -89,6 +102,9 @@ class Metrics:
         """Log10 of the hours that all metric series of the account are watched per promised false alarm."""
         together = sum(key[0] == account for key in self._series)
         return math.log10(self._settings.quiet_days * 24.0 * together)
+
+    def _zone(self, account: str) -> ZoneInfo:
+        return ZoneInfo(self._settings.time_zones.get(account) or self._settings.time_zone)
 
     def _detector(self) -> MetricDetector | RiverModel:
         name = self._settings.metric_model
