@@ -50,6 +50,8 @@ class AlertChange(BaseModel):
 
     ``measure`` names what ``observed``, ``expected``, ``low`` and ``high`` are: ``cpa`` and ``value_per_conversion``
     in units of ``currency``, ``roas`` as a ratio, ``conversions`` as a count, otherwise the metric's own name.
+    ``part`` is the leg or the conversion name of ``source`` that it is about, ``{"leg": "browser"}`` or
+    ``{"name": "add_to_cart"}``; ``None``: all of them.
     ``money_at_risk_micros`` is per hour while it goes on.  ``history`` holds up to 48 hourly points for the chart.
     """
 
@@ -62,6 +64,7 @@ class AlertChange(BaseModel):
     account: str
     source: str | None
     campaign: str | None
+    part: dict[str, str] | None = None
     at: str
     started_at: str
     window: Window

@@ -58,6 +58,11 @@ class Life:
         """Whether this very alert is open."""
         return (key, scope) in self._open
 
+    def alert_id(self, key: str, scope: Scope) -> str | None:
+        """The id of this very alert, or ``None`` where it is not open."""
+        alert = self._open.get((key, scope))
+        return None if alert is None else alert.alert_id
+
     def opened_ms(self, key: str, scope: Scope) -> int | None:
         """When this very alert was opened, or ``None``."""
         alert = self._open.get((key, scope))
@@ -160,6 +165,7 @@ def _change(alert: OpenAlert, signal: Signal, turn: Turn) -> AlertChange:
         account=signal.account,
         source=signal.source,
         campaign=signal.campaign,
+        part=None if signal.part is None else dict([signal.part]),
         at=rfc3339(signal.at_ms),
         started_at=rfc3339(alert.started_ms),
         window=Window(**{"from": rfc3339(signal.onset_ms), "to": rfc3339(signal.until_ms)}),
@@ -172,7 +178,7 @@ def _change(alert: OpenAlert, signal: Signal, turn: Turn) -> AlertChange:
         money_at_risk_micros=signal.loss_micros,
         currency=signal.currency,
         cause=alert.cause,
-        action=action(signal.name, alert.cause),
+        action=action(signal.name, alert.cause, signal.part, bool(signal.loss_micros)),
         muted_by=alert.muted_by,
         history=signal.history,
     )

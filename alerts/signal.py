@@ -25,7 +25,8 @@ class Signal:
 
     ``at_ms`` is the tick that judged; the figures speak of ``onset_ms`` to ``until_ms``.  ``evidence`` is log10 odds
     against chance; ``loss_micros`` is money per hour; ``share`` is the part of the account's spend the scope has
-    (0..1); ``ratio`` is how many times worse than expected (1: as expected).
+    (0..1); ``ratio`` is how many times worse than expected (1: as expected); ``part`` is the kind and the text of the
+    part of the source that it is about (``("leg", "browser")``), ``None`` where it is about all of the scope.
     """
 
     name: str
@@ -46,16 +47,28 @@ class Signal:
     share: float
     currency: str | None
     history: tuple[Point, ...] = ()
+    part: tuple[str, str] | None = None
 
     @property
     def key(self) -> str:
-        """What is told apart within a scope: the signal, and for metrics the series as well."""
+        """What is told apart within a scope: the signal, for metrics the series as well, and the part of a source."""
+        if self.part is not None:
+            return part_key(self.name, self.part)
         return f"{self.name} {self.measure}" if self.name == Name.METRIC_ANOMALY else self.name
 
     @property
     def scope(self) -> tuple[str, str | None, str | None]:
         """Account, source and campaign; ``None`` where it is wider."""
         return self.account, self.source, self.campaign
+
+
+def part_key(name: str, part: tuple[str, str]) -> str:
+    """What a signal of a part of a source is told apart by.
+
+    >>> part_key("tracking_outage", ("leg", "browser"))
+    'tracking_outage leg=browser'
+    """
+    return f"{name} {part[0]}={part[1]}"
 
 
 def covers(wide: tuple[str, str | None, str | None], narrow: tuple[str, str | None, str | None]) -> bool:

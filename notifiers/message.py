@@ -177,12 +177,30 @@ def sureness(evidence: float) -> str:
 
 
 def _where(change: AlertChange) -> tuple[str, ...]:
-    return tuple(plain(part) for part in (change.account, change.source, change.campaign) if part is not None)
+    part = part_words(change.part)
+    names = (change.account, change.source, change.campaign, part[0] if part else None)
+    return tuple(plain(name) for name in names if name is not None)
+
+
+def part_words(part: dict[str, str] | None) -> tuple[str, bool] | None:
+    """A leg or a conversion name in words, and whether they are a plural; any mapping is a part.
+
+    >>> part_words({"leg": "browser"}), part_words({"name": "add_to_cart"}), part_words(None)
+    (('browser leg', False), ('add_to_cart events', True), None)
+    """
+    if not part:
+        return None
+    kind, text = next(iter(part.items()))
+    return (f"{text} events", True) if kind == "name" else (f"{text} {kind}", False)
 
 
 def _scope(change: AlertChange) -> str:
     """What it is about, as the subject of a sentence."""
     account = plain(change.account)
+    part = part_words(change.part)
+    if part is not None:
+        of = "" if change.source is None else f" of {plain(change.source)}"
+        return f"The {plain(part[0])}{of} ({account})"
     if change.campaign is not None:
         on = "" if change.source is None else f" on {plain(change.source)}"
         return f"Campaign “{plain(change.campaign)}”{on} ({account})"
@@ -220,10 +238,14 @@ def _predicate(change: AlertChange, locale: str) -> str:
     if change.measure == "roas":
         return f"has a ROAS of {observed}{was}"
     if change.measure == "conversions":
-        had = f"{observed} conversions" if change.observed else "no conversions"
+        part = part_words(change.part)
+        if part and part[1]:
+            had = f"have come only {observed} times" if change.observed else "have not come once"
+        else:
+            had = f"has had {observed} conversions" if change.observed else "has had no conversions"
         about = "" if change.expected is None else figures.about(change.expected, locale)
         within = moments.lasted(change.window.from_, change.window.to)
-        return f"has had {had} in {within}" + (f", where about {about} were expected" if about else "")
+        return f"{had} in {within}" + (f", where about {about} were expected" if about else "")
     return f"has {_measure(change)} at {observed}{was}"
 
 

@@ -103,7 +103,8 @@ def _dearest(dearest: list[DearAlert]) -> Table:
     columns = ("opened", "signal", "severity", "where", "lasted", "money at risk")
     table = _grid("Dearest", columns, right=("lasted", "money at risk"))
     for one in dearest:
-        where = " › ".join(name(part) for part in (one.account, one.source, one.campaign) if part is not None)
+        part = None if one.part is None else " ".join(f"{kind} {text}" for kind, text in one.part.items())
+        where = " › ".join(name(each) for each in (one.account, one.source, one.campaign, part) if each is not None)
         lasted = length(round(one.hours * _HOUR_MS)) + ("" if one.resolved_at else " (open)")
         at_risk = money(one.money_at_risk_micros, one.currency)
         _row(table, one.opened_at[:16], name(one.signal), one.severity, where, lasted, at_risk)

@@ -36,6 +36,7 @@ class DearAlert(_Part):
     account: str
     source: str | None
     campaign: str | None
+    part: dict[str, str] | None
     opened_at: str
     resolved_at: str | None
     hours: float
@@ -130,6 +131,7 @@ class _Life:
             account=opened.account,
             source=opened.source,
             campaign=opened.campaign,
+            part=opened.part,
             opened_at=opened.at,
             resolved_at=self.latest.at if resolved else None,
             hours=round(max(0, until - moment_ms(opened.at)) / HOUR_MS, 2),

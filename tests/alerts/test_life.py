@@ -145,3 +145,25 @@ def test_a_scope_covers_itself_and_what_is_narrower() -> None:
     for i, wide in enumerate(scopes):
         for j, narrow in enumerate(scopes):
             assert covers(wide, narrow) == (i <= j)
+
+
+def test_a_part_of_a_source_is_an_alert_of_its_own_and_mutes_nothing_else() -> None:
+    """Ids and lives differ by part; a dead leg keeps no CPA alert from people, and says what to look at."""
+    life = Life()
+    whole = replace(SIGNAL, name=Name.TRACKING_OUTAGE, campaign=None, measure="conversions", loss_micros=None)
+    signals = [replace(whole, part=part) for part in (("leg", "browser"), ("leg", "server"), ("name", "lead"))]
+    opened = [life.open(signal) for signal in signals]
+    assert [change.part for change in opened] == [{"leg": "browser"}, {"leg": "server"}, {"name": "lead"}]
+    assert len({change.alert_id for change in opened}) == len({change.action for change in opened}) == 3
+    assert life.open(SIGNAL).muted_by is None
+    again = Life.of_state(life.to_state())
+    assert [again.is_open(signal.key, signal.scope) for signal in signals] == [True] * 3
+    assert not again.is_open(whole.key, whole.scope)
+    assert AlertChange.from_line(opened[0].to_line()) == opened[0]
+
+
+def test_a_change_told_before_parts_were_known_is_read_as_one_without() -> None:
+    """Alert changes of older releases lie on topics and in journals."""
+    line = Life().open(SIGNAL).to_line()
+    assert b'"part":null,' in line
+    assert AlertChange.from_line(line.replace(b'"part":null,', b"")).part is None
