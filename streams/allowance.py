@@ -22,6 +22,10 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS = 0.42, 0.18, 0.2, 0.2
 """Shares of a series' allowance that its tests take."""
+PARTS = 0.1
+"""Share of an account's allowance that all legs and names of its sources take together, once it has any to judge."""
+LEAST_WEIGHT = 1e-6
+"""Weight of parts below which there are none: sums that went up and down again may be off zero by a rounding."""
 WEIGHTY_A_DAY = 20.0
 """Conversions a day at which a series gets half of a full share."""
 KNOWN_PRIOR = 5.0
@@ -40,6 +44,8 @@ def known_share(sources: Rows, c: int) -> float:
 def share_out(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet_days: float, per_campaign: bool) -> None:
     """Set every series' days between two false alarms of all its tests together."""
     _count_alive(series, mine)
+    if accounts[series[mine[0]].account].parts > LEAST_WEIGHT:
+        quiet_days /= 1.0 - PARTS
     total = 0.0
     for s in mine:
         if speaks(series, s):

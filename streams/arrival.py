@@ -30,6 +30,7 @@ from streams.panes import (
     WAITING,
     Rows,
 )
+from streams.parts import count_parts
 
 Ints = NDArray[np.int64]
 
@@ -69,12 +70,14 @@ class Facts(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where the facts of a key go: its leaf series and source (-1: none), its account, and its flags."""
+    """Where the facts of a key go: its leaf series, source, leg and name (-1: none), its account, and its flags."""
 
     leaf: Ints
     source: Ints
     account: Ints
     flags: Ints
+    leg: Ints
+    name: Ints
 
 
 class Bounds(NamedTuple):
@@ -136,6 +139,8 @@ def take(
     used: Ints,
     waiting: Rows,
     sizes: Ints,
+    parts: Rows,
+    parts_waiting: Rows,
     taken: NDArray[np.uint8],
 ) -> None:
     """Take rows ``low`` to ``high``; ``taken[row]`` tells what became of each."""
@@ -160,6 +165,12 @@ def take(
         if verdict == 0 and seen(ids, used, facts.id_hash[i], at_ms // HOUR_MS, oldest):
             verdict = 2
         taken[i] = verdict
+        if kind == CONVERSION and (verdict == 0 or (verdict == 2 and places.leg[key] >= 0)):
+            count_parts(
+                parts, parts_waiting, sizes, sources, ids, used, places.leg[key], places.name[key],
+                facts.id_hash[i], at_ms, oldest, facts.conversions[i], verdict == 0,
+                places.flags[key] & PRIMARY != 0,
+            )  # fmt: skip
         if verdict != 0:
             continue
         move(sources, source, at_ms, bounds.tick_ms)

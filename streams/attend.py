@@ -13,6 +13,7 @@ from streams.history import HOUR_MS, History
 from streams.hours import HOURS
 from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
 from streams.panes import COST
+from streams.part_alerts import PartAlerts
 from streams.placing import place_baskets, tell
 from streams.series import Registry
 from streams.surplus import Surplus
@@ -54,10 +55,13 @@ class Attention:
         self._history = History(registry)
         self._statuses = statuses
         self._replaced = replaced
+        self._parts = PartAlerts(registry, life, self._reset)
         self._surplus = Surplus(registry, life, implausibly_good == "told")
 
     def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
-        """Every change that the row ``s`` gives rise to at this tick."""
+        """Every change that the row ``s`` gives rise to at this tick; ``-1 - p`` stands for the part in row ``p``."""
+        if s < 0:
+            return self._parts.attend(-1 - s, reason, tick_ms)
         changes: list[AlertChange] = []
         if reason & weigh.CALM_COUNT:
             changes += self._end_count(s, tick_ms, BACK)
@@ -96,6 +100,10 @@ class Attention:
         known = self._life.is_open(name, signal.scope) or name in self._replaced
         if known or (not in_alert and self._known_above(t, BLIND)):
             self._reset(s)
+            return []
+        if not in_alert and self._parts.explain(t, onset_ms):
+            for row in {s, t, *self._history.above(t), *self._history.below(t)}:
+                self._reset(row)
             return []
         changes = self._surplus.end(t, tick_ms, OVERTAKEN)
         changes.append(self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal)))

@@ -69,6 +69,7 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         x = _exposure(series, s) * factor
         n = series[s].step[CONVERSIONS] / 1e6
         rate = level.rate(series[s].learned, series[s].pooled) if end - sources[c].first_ms >= WARM_MS else 0.0
+        rate *= 1.0 - sources[c].taken  # an open alert of a leg or name accounts for these
         mu = x * rate
         if rate > 0.0:
             series[s].count = n

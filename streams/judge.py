@@ -12,6 +12,7 @@ from detectors import level
 from streams.allowance import speaks
 from streams.expect import WARM_MS, arrivals, expect
 from streams.learn import learn
+from streams.modes import BLIND
 from streams.progress import elapsed, end, hour_turned
 from streams.series import LEAF, SOURCE
 from streams.weigh import REVIEW, learn_baskets, suspect, weigh, weigh_cohorts
@@ -88,6 +89,9 @@ def _attend(series: Rows, sources: Rows, accounts: Rows, s: int) -> int:
         return 0
     if series[s].level != LEAF:
         level.note(series[s].learned, series[s].count, 0.0, series[s].expected)
+    elif series[s].mode != 0 or speaks(series, s):
+        sources[series[s].source].struck |= series[s].mode
+        sources[series[s].source].sound |= series[s].mode & BLIND == 0
     from_ms = end(series, sources, accounts, s) - dt
     reason = 0
     if series[s].mode != 0 or speaks(series, s):
@@ -110,6 +114,8 @@ def _elapse(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, tic
             continue
         c = series[s].source
         sources[c].dt_ms = 0.0
+        sources[c].struck = 0
+        sources[c].sound = 0
         if sources[c].watermark_ms <= sources[c].judged_ms:
             continue
         if sources[c].judged_ms >= 0:

@@ -24,6 +24,7 @@ from streams.learn import DAY_MS
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
 from streams.panes import CLOSED_PANE, CONVERSIONS, KNOWN, MEASURES, NONE, PANE_MS, USED, WAITING, WAITING_PANE
+from streams.parts import PART_PANE, PARTS, PARTS_WAITING, Part
 from streams.places import PlaceTable
 from streams.restate import Snapshots
 from streams.rivals import Rivals
@@ -33,7 +34,7 @@ from streams.state import UnknownState, pack, unpack
 from streams.stretch import ENDED, NEW_DAY, Rules, State, advance
 
 _HAPPENING_KINDS = frozenset({Kind.CHANGE, Kind.STATE})
-LAYOUT = layout(SERIES, SOURCES, ACCOUNTS, WAITING_PANE, CLOSED_PANE)
+LAYOUT = layout(SERIES, SOURCES, ACCOUNTS, PARTS, WAITING_PANE, CLOSED_PANE, PART_PANE)
 CAUSE_HORIZON_MS = 2 * 86_400_000
 _DETAIL = {
     Taken.FUTURE: "is more than {future} h ahead of the last tick",
@@ -61,9 +62,9 @@ class Pipeline:
         self._metrics = Metrics(settings)
         self._waiting = Columns(WAITING_PANE)
         self._closed = Columns(CLOSED_PANE)
-        self._sizes = np.array(
-            [0, NONE, 0], np.int64
-        )  # waiting rows, head of the free closed rows, closed rows ever used
+        self._parts_waiting = Columns(PART_PANE)
+        # waiting rows, head of the free closed rows, closed rows ever used, waiting rows of parts
+        self._sizes = np.array([0, NONE, 0, 0], np.int64)
         self._life = Life()
         self._statuses: dict[tuple[str, str, str], str] = {}
         self._rivals = Rivals(settings, self._registry)
@@ -121,10 +122,13 @@ class Pipeline:
         """Make room for all that ``rows`` facts can need."""
         self._make_room(rows)
         self._closed.reserve(self._closed.size + self._waiting.size + rows)
-        self._ids.reserve(rows, (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1)
-        series = len(self._registry.series.rows)
-        if 2 * series > len(self._found):
-            self._found, self._why = np.empty((2, 3 * series), np.int64)
+        self._ids.reserve(
+            rows * (1 if self._registry.parts.legs == 0 else 2),
+            (self.tick_ms - self.settings.horizon_ms) // HOUR_MS - 1,
+        )
+        judged = self._registry.series.size + self._registry.parts.rows.size
+        if 2 * judged > len(self._found):
+            self._found, self._why = np.empty((2, 3 * judged), np.int64)
 
     def _advance(self, batch: Batch, facts: Facts, low: int, high: int, taken: Any, outcome: Outcome) -> int:
         """Go through the rows from ``low`` to ``high`` or to a tick that brings more to do; where to go on."""
@@ -151,14 +155,20 @@ class Pipeline:
     def _state(self) -> State:
         registry, ids = self._registry, self._ids
         order = registry.in_order()
+        parts_order, families = registry.parts.families()
         return State(
             registry.series.rows, registry.sources.rows, registry.accounts.rows, registry.windows, order,
             registry.spans, ids.table, ids.used, self._waiting.whole, self._closed.whole, self._sizes,
+            registry.parts.rows.rows, self._parts_waiting.whole, parts_order, families,
         )  # fmt: skip
 
     def _make_room(self, more: int) -> None:
         self._waiting.size, self._closed.size = int(self._sizes[WAITING]), int(self._sizes[USED])
         self._waiting.reserve(self._waiting.size + more)
+        self._parts_waiting.size = int(self._sizes[PARTS_WAITING])
+        if len(self._registry.parts.families()[1]):
+            # a conversion counts for its leg, for the whole of the legs, and for its name
+            self._parts_waiting.reserve(self._parts_waiting.size + 3 * more)
 
     def _take_rare(self, batch: Batch, row: int, taken: Any, outcome: Outcome) -> None:
         kind, fact, key = Kind(batch.kind[row]), batch.rare[row], int(batch.key[row])
@@ -246,6 +256,8 @@ class Pipeline:
             **registry.accounts.arrays("accounts"),
             **self._waiting.arrays("waiting"),
             **self._closed.arrays("closed"),
+            **registry.parts.rows.arrays("parts"),
+            **self._parts_waiting.arrays("parts_waiting"),
             **self._ids.arrays(oldest),
             "windows": registry.windows[:, : registry.series.size],
             "sizes": self._sizes,
@@ -255,6 +267,7 @@ class Pipeline:
             "tick_ms": self.tick_ms,
             "counts": self.counts,
             "scopes": registry.scopes,
+            "parts": registry.parts.scopes,
             "currencies": registry.currencies,
             "zones": registry.zones,
             "fence": self._fence.highest,
@@ -281,15 +294,18 @@ class Pipeline:
             ("series", registry.series),
             ("sources", registry.sources),
             ("accounts", registry.accounts),
+            ("parts", registry.parts.rows),
         ):
             table.fill(prefix, arrays)
         pipeline._waiting.fill("waiting", arrays)
         pipeline._closed.fill("closed", arrays)
+        pipeline._parts_waiting.fill("parts_waiting", arrays)
         pipeline._ids = Ids.of(arrays["ids"], arrays["id_hours"])
         registry.windows = np.concatenate([arrays["windows"], np.zeros((3, 64, MEASURES), np.int64)], axis=1)
         registry.scopes = [tuple(scope) for scope in plain["scopes"]]
         registry.currencies = list(plain["currencies"])
         registry.zones = list(plain["zones"])
+        registry.parts.scopes = [Part(*part) for part in plain["parts"]]
         registry.index()
         pipeline._sizes = arrays["sizes"]
         pipeline.tick_ms, pipeline.counts = plain["tick_ms"], plain["counts"]

@@ -7,6 +7,7 @@ import numpy as np
 from events.batch import Batch, Key, Keys
 from streams.arrival import FOREIGN, PRIMARY, Places
 from streams.panes import NONE
+from streams.parts import LEG, NAME, Part
 from streams.series import Registry
 
 UNKNOWN = -2
@@ -41,6 +42,15 @@ class PlaceTable:
         self.places.source[code] = source
         self.places.account[code] = account
         self.places.flags[code] = (PRIMARY if key.name in self._primary else 0) | (FOREIGN if foreign else 0)
+        self.places.leg[code] = self._part(key, LEG, key.leg, account) if has_series else NONE
+        self.places.name[code] = self._part(key, NAME, key.name, account) if has_series else NONE
+
+    def _part(self, key: Key, kind: int, text: str | None, account: int) -> int:
+        if text is None or key.source is None:
+            return NONE
+        source = self._registry.source(key.account, key.source)
+        part = Part(key.account, key.source, kind, text)
+        return self._registry.parts.part(part, source, account, kind == NAME and text in self._primary)
 
     def _reports_in(self, account: int, currency: str | None) -> bool:
         """Whether ``currency`` is the account's; the first one met becomes it."""

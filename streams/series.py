@@ -13,6 +13,7 @@ from events.batch import Key
 from streams import hours
 from streams.columns import Columns, Spec
 from streams.panes import MEASURES, NONE, WINDOWS_MIN
+from streams.parts import PartTable
 
 LEAF, SOURCE, ACCOUNT = range(3)
 
@@ -86,7 +87,15 @@ SOURCES: Spec = {
     "head": (np.int64, (), NONE),
     "tail": (np.int64, (), NONE),
     "first": (np.int64, (len(WINDOWS_MIN),), NONE),
+    "whole": (np.int64, (), NONE),
+    "named": (np.int64, (), 0),
+    "struck": (np.int64, (), 0),
+    "sound": (np.int64, (), 0),
+    "taken": (np.float64, (), 0.0),
 }
+"""``whole``: the part in which all legs are counted once, from when there are two; ``named``: whether names are
+counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out of alert, at the last
+judging; ``taken``: share of its conversions that open alerts of its parts take away."""
 ACCOUNTS: Spec = {
     "series": (np.int64, (), NONE),
     "offset_ms": (np.int64, (2,), 0),
@@ -101,6 +110,7 @@ ACCOUNTS: Spec = {
     "judged_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
     "streams": (np.float64, (), 1.0),
+    "parts": (np.float64, (), 0.0),
 }
 
 
@@ -111,6 +121,7 @@ class Registry:
         self.series = Columns(SERIES)
         self.sources = Columns(SOURCES)
         self.accounts = Columns(ACCOUNTS)
+        self.parts = PartTable()
         self.windows = np.zeros((len(WINDOWS_MIN), 64, MEASURES), np.int64)
         self.order = np.empty(0, np.int64)
         self.spans = np.empty((0, 3), np.int64)
@@ -188,6 +199,7 @@ class Registry:
 
     def index(self) -> None:
         """Rebuild the ways from keys to rows after the columns were restored."""
+        self.parts.index()
         for row, (account, source, campaign) in enumerate(self.scopes):
             kind = self.series["level"][row]
             if kind == ACCOUNT:

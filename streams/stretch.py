@@ -13,6 +13,8 @@ from events.compiled import keep_fresh
 from streams.arrival import Bounds, Facts, Places, take
 from streams.judge import judge
 from streams.panes import close
+from streams.part_judge import judge_parts
+from streams.parts import close_parts
 from streams.progress import watermarks
 
 Rows = NDArray[Any]
@@ -34,6 +36,10 @@ class State(NamedTuple):
     waiting: Rows
     closed: Rows
     sizes: Ints
+    parts: Rows
+    parts_waiting: Rows
+    parts_order: Ints
+    families: Ints
 
 
 class Rules(NamedTuple):
@@ -74,7 +80,7 @@ def advance(
             take(
                 facts, start, row, places, Bounds(tick_ms, rules.horizon_ms, rules.future_ms),
                 state.series, state.sources, state.accounts,
-                state.ids, state.used, state.waiting, state.sizes, taken,
+                state.ids, state.used, state.waiting, state.sizes, state.parts, state.parts_waiting, taken,
             )  # fmt: skip
         start = row + 1
         if row == high or facts.at_ms[row] <= tick_ms:
@@ -94,11 +100,14 @@ def _tick(tick_ms: int, rules: Rules, state: State, found: Ints, why: Ints) -> A
     series, sources, accounts = state.series, state.sources, state.accounts
     watermarks(sources, tick_ms, rules.lateness_ms)
     close(state.waiting, state.closed, state.sizes, series, sources, state.windows)
+    parts, order, families = state.parts, state.parts_order, state.families
+    close_parts(state.parts_waiting, state.sizes, parts, sources, order, families)
     day = state.windows[-1]
-    return judge(
+    count = judge(
         series, sources, accounts, state.order, state.spans, day, rules.quiet_days, rules.per_campaign, tick_ms,
         found, why,
     )  # fmt: skip
+    return judge_parts(series, sources, accounts, parts, order, families, rules.quiet_days, tick_ms, found, why, count)
 
 
 keep_fresh()

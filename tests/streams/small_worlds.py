@@ -133,3 +133,46 @@ def run(
             pipeline = Pipeline.restore(settings, pipeline.snapshot())
         changes += [change.to_line() for change in pipeline.feed(cut(batch, low, high)).changes]
     return pipeline, changes
+
+
+def told_by_parts(
+    days: float,
+    *,
+    seed: int = 1,
+    a_day: float = 240.0,
+    campaigns: Sequence[str] = ("brand",),
+    legs: Sequence[tuple[str, float]] = (("browser", 1.0), ("server", 1.0)),
+    names: Sequence[tuple[str, float]] = (("purchase", 1.0),),
+    lost: Sequence[tuple[float, float, float, str | None, str | None]] = (),
+) -> list[bytes]:
+    """A source whose conversions of each name (and how many for one purchase) every leg tells a share of; same ids.
+
+    ``lost`` are (from day, to day, share that still arrives, leg, name); ``None``: all of them.
+    """
+    rng = np.random.default_rng(seed)
+    facts: list[tuple[int, bytes]] = []
+    for campaign in campaigns:
+        for minute in range(0, int(days * 1440), 5):
+            at_ms = START_MS + minute * MINUTE_MS
+            facts.append((at_ms, delivery(len(facts), at_ms, a_day * 20 * 5 / 1440, campaign=campaign)))
+        for name, each in names:
+            times = np.sort(rng.integers(0, int(days * DAY_MS), rng.poisson(a_day * each * days)))
+            luck = rng.random((len(times), len(legs), 2))
+            for i, at_ms in enumerate(times.tolist()):
+                for j, (leg, told) in enumerate(legs):
+                    kept = 1.0
+                    for low, high, share, only_leg, only_name in lost:
+                        if low <= at_ms / DAY_MS < high and only_leg in (None, leg) and only_name in (None, name):
+                            kept *= share
+                    if luck[i, j, 0] < told and luck[i, j, 1] < kept:
+                        number = f"{campaign}-{name}-{i}"
+                        fact = _told(number, START_MS + at_ms, campaign, name, leg)
+                        facts.append((START_MS + at_ms + j * 20_000, fact))
+    return [fact for _, fact in sorted(facts, key=lambda fact: fact[0])]
+
+
+def _told(number: str, at_ms: int, campaign: str, name: str, leg: str) -> bytes:
+    return line(
+        fact="conversion", id=number, at=at_ms, source="meta", account="acme", campaign=campaign, name=name, leg=leg,
+        currency="EUR", value_micros=50_000_000,
+    )  # fmt: skip
