@@ -37,7 +37,8 @@ class PlaceTable:
         account = registry.account(key.account)
         source = NONE if key.source is None else registry.source(key.account, key.source)
         foreign = not self._reports_in(account, key.currency)
-        has_series = key.source is not None and key.currency is not None and not foreign
+        # what names a campaign has a series, also where it says no currency: a state may come before all spend
+        has_series = key.source is not None and not foreign and (key.currency or key.campaign) is not None
         self.places.leaf[code] = registry.leaf(key) if has_series else NONE
         self.places.source[code] = source
         self.places.account[code] = account
