@@ -22,7 +22,7 @@ def opened(changes: list[bytes]) -> list[dict[str, Any]]:
 
 
 def test_twice_the_conversions_is_shown_to_nobody_and_not_learned() -> None:
-    """A tag that fires twice for a day and a half: one muted alert, the level stays, and the way back is no incident."""
+    """A tag that fires twice for a day and a half: one muted alert, the level stays, the way back is no incident."""
     log = batch_of(history(14, incidents=[(9.0, 10.5, 2.0, 1.0, None)]))
     pipeline, changes = run(log)
     assert [(a["signal"], a["severity"], a["muted_by"] is not None) for a in opened(changes)] == [
