@@ -39,7 +39,7 @@ def test_a_strong_time_of_day_and_weekday_are_found() -> None:
 
 
 def test_chance_in_a_young_account_is_hardly_believed() -> None:
-    """One week of 200 conversions without any season moves no factor by more than 15 %; by chance hours differ by 35 %."""
+    """One week of 200 conversions without any season moves no factor by more than 15 %; chance alone gives 35 %."""
     _, factors = learned(1, np.ones(season.HOURS), 200.0)
     assert np.abs(factors - 1.0).max() < 0.15
 
