@@ -16,7 +16,7 @@ from functools import reduce
 import numpy as np
 
 from alerts.signal import Name
-from detectors import basket
+from detectors import basket, level
 from streams import naming
 from streams.history import HOUR_MS, SHORT_MS, History
 from streams.series import ACCOUNT, LEAF
@@ -112,7 +112,15 @@ def _candidates(history: History, s: int, modes: int) -> list[int]:
     """Every scope at, above and below ``s`` that may be named; ``s`` itself where there is none."""
     series = history.registry.series
     around = (s, *history.above(s), *history.below(s))
-    return [c for c in around if not series["mode"][c] & modes and not series["unassigned"][c]] or [s]
+    free = [c for c in around if not series["mode"][c] & modes and not series["unassigned"][c]]
+    return [c for c in free if not _says_no_more(history, c)] or [s]
+
+
+def _says_no_more(history: History, c: int) -> bool:
+    """Whether a wide scope has one living campaign, which says the same more precisely and is what is tested."""
+    series = history.registry.series
+    living = [b for b in history.below(c) if series["level"][b] == LEAF and series["learned"][b, level.A] > 0.0]
+    return len(living) == 1 and not series["unassigned"][living[0]]
 
 
 def _leaves_around(history: History, s: int) -> list[int]:
