@@ -3,7 +3,8 @@
 Many healthy accounts in one pipeline, spend and a watermark of every campaign every five minutes.  After some days of
 learning, hours of facts are fed that were drawn before.  Printed are CPU nanoseconds per series and judged step, all of
 it (facts taken in, panes closed, every default test of counts and baskets, learning at the turn of the hour), and
-compressed bytes of state per series: its own columns, and everything a partition keeps (ids and panes of a day too).  Series are campaigns, sources and accounts.
+compressed bytes of state per series: its own columns, and everything a partition keeps (ids and panes of a day too).
+Series are campaigns, sources and accounts.
 """
 
 from __future__ import annotations
