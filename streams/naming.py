@@ -100,7 +100,7 @@ def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:
     >>> none = (np.zeros(1), np.zeros(1))
     >>> part = lambda seen, expected: (np.array([float(seen)]), np.array([float(expected)]))
     >>> round(odds(Stretch(part(2, 20), none, part(9, 10), none), 1.0), 1)
-    5.1
+    4.8
     >>> round(odds(Stretch(part(0, 20), none, part(0, 10), none), 1.0), 1)
     -15.5
     """
