@@ -109,7 +109,6 @@ ACCOUNTS: Spec = {
     "learned_ms": (np.int64, (), NONE),
     "judged_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
-    "streams": (np.float64, (), 1.0),
     "parts": (np.float64, (), 0.0),
 }
 
