@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from alerts.change import AlertChange
-from detectors import drift, level
+from detectors import deficit, drift, level
 from events.codec import Decoder
 from events.simulator import World, arrivals
+from streams import limits
 from streams.pipeline import Pipeline
 from streams.series import LEAF, Registry
 from streams.settings import DetectionSettings
@@ -59,4 +60,6 @@ def know(registry: Registry) -> None:
     accounts["drift"] = 0.0
     accounts["drift"][:, [drift.SQUARES_WEIGHT, drift.PRODUCTS_WEIGHT]] = CERTAIN
     # without doubt a count is as spread over any stretch as over an hour
-    series["phis"] = series["phi"][:, np.newaxis]
+    for row in series:
+        row["slopes"] = deficit.sloped(float(row["phi"]))
+    series["limits"][:, limits.SILENT_PHI] = series["phi"]

@@ -35,17 +35,17 @@ COLUMNS = 4
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def judge(row: Row, n: Row, due: Row, share: Row, cells: int, phis: Row) -> float:
+def judge(row: Row, n: Row, due: Row, share: Row, cells: int, slopes: Row) -> float:
     """Evidence ``R`` of cohorts ``0`` (newest) to ``cells - 1``: seen, due in all, and the share due by now.
 
-    ``phis``: :func:`detectors.deficit.spreads`, a dispersion per ratio.
+    ``slopes``: of :func:`detectors.deficit.slopes`.
     """
     row[:] = 0.0
     nats = np.zeros(GRID_SIZE)
     for i in range(cells):
         mu = due[i] * share[i]
         for g in range(GRID_SIZE):
-            nats[g] += deficit.log_ratio(n[i], mu, phis[g], GRID_ARRAY[g])
+            nats[g] += n[i] * slopes[g, deficit.PER_SEEN] + mu * slopes[g, deficit.PER_DUE]
             row[EVIDENCE] += due[i] / GRID_SIZE * math.exp(min(nats[g], 600.0))
             if nats[g] > row[NATS]:
                 row[NATS] = nats[g]
@@ -84,7 +84,7 @@ class CohortDeficit(SupervisedAnomalyDetector):
         seen, due = self._after(x, y)
         below = lag.cumulated(np.asarray(self.delays))
         share = np.array([lag.matured(below, 3.6e6 * i, 3.6e6) for i in range(self.hours)])
-        return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, np.full(GRID_SIZE, self.phi)))
+        return math.log10(1.0 + judge(np.zeros(COLUMNS), seen, due, share, self.hours, deficit.sloped(self.phi)))
 
     def _after(self, x: dict[str, Any], y: Any) -> tuple[Row, Row]:
         seen, due = np.roll(self._seen, 1), np.roll(self._due, 1)

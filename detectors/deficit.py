@@ -50,6 +50,7 @@ AT_ONCE = np.eye(lag.STAGES)[0]
 WAIT_N, WAIT_MU, WAIT_MS, RECOVERY = range(4)
 EVIDENCE, CUSUM, ONSET, SINCE_N, SINCE_MU = range(5)
 PER_RATIO = 5
+PER_SEEN, PER_DUE = range(2)
 FIRST = 4
 COLUMNS = FIRST + PER_RATIO * len(GRID)
 GRID_SIZE = len(GRID)
@@ -97,10 +98,32 @@ def log_ratio(n: float, mu: float, phi: float, r: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def step(row: Row, n: float, mu: float, phis: Row, from_ms: float, dt_ms: float) -> bool:
+def slopes(phis: Row, into: Row) -> None:
+    """What a conversion seen, and one expected, adds to each ratio's log likelihood ratio, given its dispersion.
+
+    ``into``: a row per ratio; :func:`log_ratio` is linear in both.  ``phis``: :func:`spreads`.
+    """
+    for g in range(GRID_SIZE):
+        into[g, PER_SEEN] = log_ratio(1.0, 0.0, phis[g], GRID_ARRAY[g])
+        into[g, PER_DUE] = log_ratio(0.0, 1.0, phis[g], GRID_ARRAY[g])
+
+
+def sloped(phi: float) -> Row:
+    """:func:`slopes` at one dispersion for all ratios.
+
+    >>> round(float(sloped(1.0)[0, PER_DUE]), 3)
+    0.286
+    """
+    found = np.empty((GRID_SIZE, 2))
+    slopes(np.full(GRID_SIZE, phi), found)
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def step(row: Row, n: float, mu: float, slopes: Row, from_ms: float, dt_ms: float) -> bool:
     """Add ``n`` seen and ``mu`` expected of ``dt_ms`` from ``from_ms`` on; true when that completed a step.
 
-    ``phis``: :func:`spreads`, a dispersion per ratio.
+    ``slopes``: of :func:`slopes`.
     """
     row[WAIT_N] += n
     row[WAIT_MU] += mu
@@ -110,7 +133,7 @@ def step(row: Row, n: float, mu: float, phis: Row, from_ms: float, dt_ms: float)
     fade = row[WAIT_MS] / FADE_MS
     for g in range(GRID_SIZE):
         weight = 1.0 / WORSE_SIZE if g < WORSE_SIZE else 1.0 / (GRID_SIZE - WORSE_SIZE)
-        change = log_ratio(row[WAIT_N], row[WAIT_MU], phis[g], GRID_ARRAY[g]) - fade
+        change = row[WAIT_N] * slopes[g, PER_SEEN] + row[WAIT_MU] * slopes[g, PER_DUE] - fade
         _advance(row, FIRST + g * PER_RATIO, change, weight, from_ms)
     row[WAIT_N] = 0.0
     row[WAIT_MU] = 0.0
@@ -222,7 +245,7 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         """Judge the step, then learn it unless it is under suspicion."""
         exposure, mu = self._expect(self._level, x)
         if mu > 0.0:
-            step(self._row, float(y), mu, self._spreads(), self._at_ms, float(x["dt_ms"]))
+            step(self._row, float(y), mu, self._slopes(), self._at_ms, float(x["dt_ms"]))
         self._at_ms += float(x["dt_ms"])
         level.note(self._level, float(y), exposure, mu)
         if math.log10(1.0 + max(evidence(self._row), surplus(self._row))) < self.suspect:
@@ -233,15 +256,16 @@ class ConversionDeficit(SupervisedAnomalyDetector):
         row = self._row.copy()
         _, mu = self._expect(self._level.copy(), x)
         if mu > 0.0:
-            step(row, float(y), mu, self._spreads(), self._at_ms, float(x["dt_ms"]))
+            step(row, float(y), mu, self._slopes(), self._at_ms, float(x["dt_ms"]))
         return math.log10(1.0 + evidence(row))
 
     def _expect(self, row: Row, x: dict[str, Any]) -> tuple[float, float]:
         exposure = level.arrive_after(row, float(x["cost"]), float(x["dt_ms"]), AT_ONCE)
         return exposure, exposure * level.rate(row, 0.0)
 
-    def _spreads(self) -> Row:
-        phis = np.empty(GRID_SIZE)
+    def _slopes(self) -> Row:
+        phis, found = np.empty(GRID_SIZE), np.empty((GRID_SIZE, 2))
         doubted = doubt(self._level[level.A], self._at_ms / DAY_MS, drift.DRIFT_PRIOR)
         spreads(level.dispersion(self._level), doubted, 0.0, 0.0, GAMMA, phis)
-        return phis
+        slopes(phis, found)
+        return found

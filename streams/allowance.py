@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import basket, level
+from streams.limits import BASKETS, COHORT, COUNT, SILENCE
 from streams.series import LEAF
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]
 
-COUNT, COHORT, SILENCE, BASKETS = 0.42, 0.18, 0.2, 0.2
-"""Shares of a series' allowance that its tests take."""
+LEVELS = (0.6, 0.25, 0.15)
+"""Shares of the allowance for all campaigns, all sources, and the account."""
 PARTS = 0.1
 """Share of an account's allowance that all legs and names of its sources take together, once it has any to judge."""
 LEAST_WEIGHT = 1e-6
@@ -46,17 +47,21 @@ def share_out(series: Rows, sources: Rows, accounts: Rows, mine: Ints, quiet_day
     _count_alive(series, mine)
     if accounts[series[mine[0]].account].parts > LEAST_WEIGHT:
         quiet_days /= 1.0 - PARTS
-    total = 0.0
+    totals = np.zeros(len(LEVELS))
     for s in mine:
         if speaks(series, s):
-            total += _weight(series, s) * _runs(series, sources, s)
+            totals[series[s].level] += _weight(series, s) * _runs(series, sources, s)
+    all_levels = 0.0
+    for i in range(len(LEVELS)):
+        all_levels += LEVELS[i] if totals[i] > 0.0 else 0.0
     for s in mine:
         if not speaks(series, s):
             series[s].quiet_days = np.inf
         elif per_campaign:
             series[s].quiet_days = quiet_days * _runs(series, sources, s)
         else:
-            series[s].quiet_days = quiet_days * total / _weight(series, s)
+            share = LEVELS[series[s].level] / all_levels * _weight(series, s) / totals[series[s].level]
+            series[s].quiet_days = quiet_days / share
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

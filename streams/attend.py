@@ -167,7 +167,7 @@ class Attention:
             return []
         if self._registry.series["recovered"][s] > DOUBTED_NATS:
             return []
-        odds = naming.dear_odds(self._history, s, started_ms)
+        odds = naming.settled_odds(self._history, s, started_ms)
         if (odds if said is Name.TRACKING_OUTAGE else -odds) <= 0.0:
             return []
         name = Name.CPA_SPIKE if said is Name.TRACKING_OUTAGE else Name.TRACKING_OUTAGE

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detectors import level
 from streams.allowance import speaks
 from streams.expect import WARM_MS, arrivals, expect
+from streams.hours import HOUR_MS
 from streams.learn import learn
 from streams.modes import BLIND
 from streams.progress import elapsed, end, hour_turned
@@ -49,13 +50,14 @@ def judge(
     for span in spans:
         a = span[0]
         mine = order[span[1] : span[2]]
-        cohorts_due = tick_ms // COHORT_MS > accounts[a].judged_ms // COHORT_MS
+        before_ms = accounts[a].judged_ms
+        cohorts_due = tick_ms // COHORT_MS > before_ms // COHORT_MS
         if not _is_due(series, accounts, a, tick_ms) or not _elapse(series, sources, accounts, a, mine, tick_ms):
             continue
         arrivals(series, sources, accounts, mine)
         expect(series, sources, accounts, mine)
         if cohorts_due:
-            weigh_cohorts(series, sources, accounts, mine)
+            weigh_cohorts(series, sources, accounts, mine, tick_ms // HOUR_MS > before_ms // HOUR_MS)
         odds, most = 0.0, -1
         for s in mine:
             reason = _attend(series, sources, accounts, s)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import deficit, drift, lag, level, season
-from streams.allowance import COUNT, share_out, speaks
+from streams import limits
+from streams.allowance import share_out, speaks
 from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import MODE_ROAS, UNUSUAL
@@ -41,7 +42,7 @@ def learn(
         _pool(series, mine)
         _derive(series, accounts, a, mine)
         share_out(series, sources, accounts, mine, quiet_days, per_campaign)
-        _spread(series, mine)
+        _renew(series, mine)
         _finish_hour(series, sources, accounts, a, mine)
 
 
@@ -130,13 +131,12 @@ def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _spread(series: Rows, mine: Ints) -> None:
-    """How spread counts are over the stretch that each ratio decides on, at the series' share of the allowance."""
+def _renew(series: Rows, mine: Ints) -> None:
+    """What each test of a series needs to know of its share of the allowance and of its dispersion."""
     for s in mine:
+        limits.renew(series, s)
         if speaks(series, s):
-            a_day = series[s].rate_a_day
-            gamma = series[s].quiet_days / COUNT * max(a_day, 1.0)
-            deficit.spreads(series[s].phi, series[s].doubt, series[s].mood, a_day, gamma, series[s].phis)
+            limits.slope(series, s)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -8,6 +8,7 @@ much may be lost, and the likelier one is told (a Bayes factor; dispersion divid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ _DEAR_KEEPS = np.array([0.2, 0.25, 0.33, 0.4, 0.5, 0.6, 0.7])
 _DEAR_ODDS = np.array([0.05, 0.1, 0.2, 0.2, 0.2, 0.15, 0.1])
 
 
+OVER = 1.0
+"""Nats that a story pays for being over already."""
 EARLIER_MS = 2 * HOUR_MS
 """How far before the estimated onset a story may begin."""
 
@@ -50,12 +53,35 @@ class Stretch:
         """The same with its evidence divided by ``phi``."""
         return Stretch(*((part[0] / phi, part[1] / phi) for part in self._parts()))
 
+    def ended(self) -> tuple[Stretch, Stretch] | None:
+        """What dear clicks, and what lost conversions, have struck if they lasted from one moment to a later one.
+
+        A row for every pair of moments; ``None`` where there is one moment only.
+        """
+        i, j = np.triu_indices(len(self.fresh[0]), 1)
+        if len(i) == 0:
+            return None
+        none = (np.zeros(len(i)), np.zeros(len(i)))
+        begun = [(part[0][i], part[1][i]) for part in self._parts()]
+        later = [(part[0][j], part[1][j]) for part in self._parts()]
+        fresh, onset, old, unknown = begun
+        dear = Stretch(_less(fresh, later[0]), onset, old, _less(unknown, later[3]))
+        return dear, Stretch(_less(_sum(begun), _sum(later)), none, none, none)
+
     def __add__(self, other: Stretch) -> Stretch:
         pairs = zip(self._parts(), other._parts(), strict=True)
         return Stretch(*((mine[0] + its[0], mine[1] + its[1]) for mine, its in pairs))
 
     def _parts(self) -> tuple[Part, Part, Part, Part]:
         return self.fresh, self.onset, self.old, self.unknown
+
+
+def _less(part: Part, other: Part) -> Part:
+    return np.maximum(part[0] - other[0], 0.0), np.maximum(part[1] - other[1], 0.0)
+
+
+def _sum(parts: Sequence[Part]) -> Part:
+    return np.sum([seen for seen, _ in parts], axis=0), np.sum([expected for _, expected in parts], axis=0)
 
 
 def name(history: History, s: int, onset_ms: int) -> Name:
@@ -77,6 +103,36 @@ def dear_odds(history: History, s: int, onset_ms: int) -> float:
         return _short_odds(history, s, onset_ms)
     told = stretches(history, s, onset_ms, (history.end_ms(s) - 1) // HOUR_MS)
     return odds(told, history.phi(s, told.most))
+
+
+def settled_odds(history: History, s: int, onset_ms: int) -> float:
+    """:func:`dear_odds` where either story may be over by now; 0.0 where that one is the likeliest of all.
+
+    After an outage everything arrives, as it does of old clicks while clicks are dear; that must not speak for those.
+    """
+    if history.end_ms(s) - onset_ms < SHORT_MS:
+        return _short_odds(history, s, onset_ms)
+    told = stretches(history, s, onset_ms, (history.end_ms(s) - 1) // HOUR_MS)
+    return odds_by_now(told.over(history.phi(s, told.most)))
+
+
+def odds_by_now(told: Stretch) -> float:
+    """Log odds of dear clicks against lost conversions, each going on or over; 0.0 where it is over.
+
+    >>> none = (np.zeros(3), np.zeros(3))
+    >>> lost_for_two_hours = (np.array([10.0, 10.0, 10.0]), np.array([30.0, 20.0, 10.0]))
+    >>> odds_by_now(Stretch(none, none, lost_for_two_hours, none))
+    0.0
+    """
+    going_on, over = stories(told), told.ended()
+    dear, lost = going_on[Name.CPA_SPIKE], going_on[Name.TRACKING_OUTAGE]
+    if over is None:
+        return dear - lost
+    dear_over = float(_dear(over[0], 1.0, None).max()) - OVER
+    lost_over = float(_outage(over[1], 1.0).max()) - OVER
+    if max(dear_over, lost_over) > max(dear, lost):
+        return 0.0
+    return max(dear, dear_over) - max(lost, lost_over)
 
 
 def _short_odds(history: History, s: int, onset_ms: int) -> float:

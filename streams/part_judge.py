@@ -20,10 +20,11 @@ from streams.allowance import LEAST_WEIGHT, PARTS, WEIGHTY_A_DAY
 from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
 from streams.learn import DAY_MS
+from streams.limits import SILENT, SUSPICION
 from streams.modes import BLIND, UNUSUAL
 from streams.parts import EXPECTED, LEG, SEEN, WHOLE
 from streams.progress import modes_above
-from streams.weigh import CALM, CALM_COUNT, CPA, OUTAGE, REVIEW, SILENT, SUSPICION
+from streams.weigh import CALM, CALM_COUNT, CPA, OUTAGE, REVIEW
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -216,7 +217,7 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
     phi = deficit.spread(parts[p].phi, parts[p].doubt, 0.0, parts[p].rate_a_day, SILENT)
     waited = outage.run(parts[p].timer, n, mu, phi, from_ms)
     a_day = max(parts[p].rate_a_day, 1.0)
-    deficit.step(parts[p].deficit, n, mu, parts[p].phis, from_ms, dt_ms)
+    deficit.step(parts[p].deficit, n, mu, parts[p].slopes, from_ms, dt_ms)
     counted = 0.0
     nats = 0.0
     for g in range(first_ratio(parts, p), deficit.WORSE_SIZE):
@@ -262,6 +263,7 @@ def _learn_family(
     """At the turn of an hour learn what is free of suspicion, and renew what the tests need to know."""
     s = sources[c].series
     unusual = (series[s].mode | modes_above(series, s) | sources[c].struck) & UNUSUAL
+    phis = np.empty(deficit.GRID_SIZE)
     suspected = (series[s].hot & ~HOT_PARTS) != 0 or series[series[s].parent].hot != 0
     for p in family:
         parts[p].waited_ms += sources[c].dt_ms
@@ -280,7 +282,8 @@ def _learn_family(
         if parts[p].weight > 0.0:
             a_day = parts[p].rate_a_day
             gamma = _quiet_days(accounts, parts, p, quiet_days) / COUNT * max(a_day, 1.0)
-            deficit.spreads(parts[p].phi, parts[p].doubt, 0.0, a_day, gamma, parts[p].phis)
+            deficit.spreads(parts[p].phi, parts[p].doubt, 0.0, a_day, gamma, phis)
+            deficit.slopes(phis, parts[p].slopes)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -59,7 +59,7 @@ PARTS: Spec = {
     "weight": (np.float64, (), 0.0),
     "phi": (np.float64, (), 1.5),
     "doubt": (np.float64, (), 0.02),
-    "phis": (np.float64, (deficit.GRID_SIZE,), 1.5),
+    "slopes": (np.float64, (deficit.GRID_SIZE, 2), 0.0),
     "deficit": (np.float64, (deficit.COLUMNS,), 0.0),
     "timer": (np.float64, (outage.COLUMNS,), 0.0),
     "mode": (np.int64, (), 0),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import basket, cohort, deficit, drift, lag, level, outage, season
 from events.batch import Key
-from streams import hours
+from streams import hours, limits
 from streams.columns import Columns, Spec
 from streams.panes import MEASURES, NONE, WINDOWS_MIN
 from streams.parts import PartTable
@@ -57,9 +57,11 @@ SERIES: Spec = {
     "phi": (np.float64, (), 1.5),
     "doubt": (np.float64, (), 0.02),
     "mood": (np.float64, (), drift.MOOD_PRIOR),
-    "phis": (np.float64, (deficit.GRID_SIZE,), 1.5),
+    "slopes": (np.float64, (deficit.GRID_SIZE, 2), 0.0),
     "alive": (np.int64, (), 0),
     "quiet_days": (np.float64, (), np.inf),
+    "limits": (np.float64, (limits.COLUMNS,), 0.0),
+    "suspicious": (np.float64, (limits.TESTS,), np.inf),
     "rate_a_day": (np.float64, (), 0.0),
     "history": (np.float64, (hours.HOURS, hours.COLUMNS), 0.0),
     "history_hour": (np.int64, (), NONE),

@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 
 from detectors import basket, cohort, deficit, lag, outage
 from streams import hours
-from streams.allowance import BASKETS, COUNT, SILENCE, speaks
-from streams.allowance import COHORT as COHORT_SHARE
+from streams.allowance import known_share, speaks
 from streams.hours import HOUR_MS, HOURS
+from streams.limits import (
+    BASKETS_NATS,
+    COHORT_NATS,
+    COUNT_NATS,
+    PER_BASKETS,
+    PER_COHORT,
+    PER_COUNT,
+    PER_SILENCE,
+    SILENT_PHI,
+)  # fmt: skip
 from streams.modes import BLIND, MODE_GOOD, MODE_OUTAGE, MODE_ROAS
 from streams.progress import end, modes_above
 
@@ -23,16 +32,12 @@ Rows = NDArray[Any]
 
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
-SUSPICION = 0.3
-"""Share of the evidence that alarms, in nats, from which nothing is learned.
-
-Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
-SILENT = 10.0
-"""Conversions expected that a decision on silence rests on."""
 CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
+BRISK_A_DAY = 200.0
+"""Conversions a day below which cohorts decide within hours, not within minutes."""
 HOT_COUNT, HOT_COHORT, HOT_GOOD = 1, 2, 4
 
 
@@ -61,13 +66,12 @@ def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) 
     if series[s].mode & MODE_GOOD and _recovers(series, s, n, mu, series[s].good_ratio):
         reason |= CALM_GOOD
     row = series[s].deficit
-    if not deficit.step(row, n, mu, series[s].phis, from_ms, dt_ms):
+    if not deficit.step(row, n, mu, series[s].slopes, from_ms, dt_ms):
         return reason
-    gamma = count_gamma(series, s)
-    good = deficit.surplus(row)
-    _mark(series, s, HOT_COUNT, deficit.nats(row, deficit.best(row)), gamma)
-    _mark(series, s, HOT_GOOD, deficit.nats(row, deficit.best_surplus(row)), gamma)
-    if good >= gamma and (series[s].mode | above) & MODE_GOOD == 0:
+    nats = series[s].suspicious[COUNT_NATS]
+    _mark(series, s, HOT_COUNT, deficit.nats(row, deficit.best(row)), nats)
+    _mark(series, s, HOT_GOOD, deficit.nats(row, deficit.best_surplus(row)), nats)
+    if deficit.surplus(row) * series[s].limits[PER_COUNT] >= 1.0 and (series[s].mode | above) & MODE_GOOD == 0:
         reason |= GOOD
     return reason
 
@@ -87,13 +91,12 @@ def suspect(series: Rows, s: int) -> float:
     if above & BLIND == 0:
         if series[s].mode & MODE_OUTAGE == 0 and series[s].timer[outage.WAITED] > 0.0:
             waited = math.exp(min(series[s].timer[outage.WAITED], 600.0)) - 1.0
-            gaps = series[s].quiet_days / SILENCE * _a_day(series, s) * outage.pace(_silent_phi(series, s))
-            total += _share(series, s, OUTAGE, waited / gaps)
+            total += _share(series, s, OUTAGE, waited * series[s].limits[PER_SILENCE])
         if series[s].mode & BLIND == 0:
-            total += _share(series, s, CPA, deficit.evidence(series[s].deficit) / count_gamma(series, s))
-            total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] / cohort_gamma(series, s))
+            total += _share(series, s, CPA, deficit.evidence(series[s].deficit) * series[s].limits[PER_COUNT])
+            total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] * series[s].limits[PER_COHORT])
     if (above | series[s].mode) & MODE_ROAS == 0:
-        total += _share(series, s, ROAS, basket.evidence(series[s].basket) / basket_gamma(series, s))
+        total += _share(series, s, ROAS, basket.evidence(series[s].basket) * series[s].limits[PER_BASKETS])
     return total
 
 
@@ -106,38 +109,10 @@ def _share(series: Rows, s: int, bit: int, share: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _a_day(series: Rows, s: int) -> float:
-    return float(max(series[s].rate_a_day, 1.0))
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def count_gamma(series: Rows, s: int) -> float:
-    """Evidence of counts from which they alarm: steps in the test's share of the promise."""
-    return float(series[s].quiet_days / COUNT * max(min(series[s].rate_a_day / deficit.STEP_MU, 1440.0), 1.0))
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def cohort_gamma(series: Rows, s: int) -> float:
-    """Evidence of cohorts from which they alarm."""
-    return float(series[s].quiet_days / COHORT_SHARE * _a_day(series, s))
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def basket_gamma(series: Rows, s: int) -> float:
-    """Evidence of baskets from which they alarm."""
-    return float(series[s].quiet_days / BASKETS * min(_a_day(series, s), 1440.0))
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _test_silence(series: Rows, s: int, n: float, mu: float, from_ms: float) -> None:
     """Let the outage timer run; while conversions are known to be rarer, by what still arrives."""
     due = mu / series[s].ratio if series[s].mode & BLIND else mu
-    outage.run(series[s].timer, n, due, _silent_phi(series, s), from_ms)
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _silent_phi(series: Rows, s: int) -> float:
-    return float(deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT))
+    outage.run(series[s].timer, n, due, series[s].limits[SILENT_PHI], from_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -149,9 +124,9 @@ def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float) -> bool:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _mark(series: Rows, s: int, bit: int, nats: float, gamma: float) -> None:
+def _mark(series: Rows, s: int, bit: int, nats: float, suspicious: float) -> None:
     """Note whether so much evidence is a suspicion already: then nothing is learned."""
-    if nats > SUSPICION * math.log(gamma):
+    if nats > suspicious:
         series[s].hot |= bit
     else:
         series[s].hot &= ~bit
@@ -167,11 +142,10 @@ def _test_baskets(series: Rows, s: int, from_ms: float, above: int, warm: bool) 
         return CALM_BASKET if r >= CALM else 0
     if above & MODE_ROAS:
         return 0
-    gamma = basket_gamma(series, s)
     if warm:
         basket.step(row, k, off, from_ms)
     basket.hold(row, k, off)
-    if basket.nats(row) <= SUSPICION * math.log(gamma):
+    if basket.nats(row) <= series[s].suspicious[BASKETS_NATS]:
         basket.commit(row)
     return 0
 
@@ -184,15 +158,25 @@ def learn_baskets(series: Rows, s: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
-    """Weigh the click cohorts of every series that may be judged."""
+def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, turned: bool) -> None:
+    """Weigh the click cohorts of every series that may be judged; of slow ones only when an hour has ``turned``."""
     share = np.empty(HOURS)
     seen = np.empty(HOURS)
     due = np.empty(HOURS)
     below = np.empty(lag.BINS)
     last = -1
     known = -2
+    told = 0.0
     for s in mine:
+        c = series[s].source
+        clicks_told = known_share(sources, c) if c >= 0 else told
+        told = max(told, clicks_told)
+        if clicks_told == 0.0:
+            series[s].cohort[:] = 0.0
+            series[s].hot &= ~HOT_COHORT
+            continue
+        if not turned and series[s].rate_a_day < BRISK_A_DAY:
+            continue
         if series[s].source != known:
             known = series[s].source
             last = end(series, sources, accounts, s)
@@ -206,8 +190,8 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> No
         if cells == 0:
             series[s].cohort[:] = 0.0
             continue
-        cohort.judge(series[s].cohort, seen, due, share, cells, series[s].phis)
-        _mark(series, s, HOT_COHORT, series[s].cohort[cohort.NATS], cohort_gamma(series, s))
+        cohort.judge(series[s].cohort, seen, due, share, cells, series[s].slopes)
+        _mark(series, s, HOT_COHORT, series[s].cohort[cohort.NATS], series[s].suspicious[COHORT_NATS])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

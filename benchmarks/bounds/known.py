@@ -47,9 +47,9 @@ def count(mean: float, phi: float, kept: float) -> float:
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def _advance(row: Floats, n: float, mu: float, phis: Floats, dt_ms: float) -> float:
+def _advance(row: Floats, n: float, mu: float, slopes: Floats, dt_ms: float) -> float:
     """The count test's evidence after a pane that completed a step, otherwise 0."""
-    return deficit.evidence(row) if deficit.step(row, n, mu, phis, 0.0, dt_ms) else 0.0
+    return deficit.evidence(row) if deficit.step(row, n, mu, slopes, 0.0, dt_ms) else 0.0
 
 
 @numba.njit  # type: ignore[untyped-decorator]
@@ -62,14 +62,15 @@ def _count_panes(
     """
     np.random.seed(seed)
     panes = np.empty(runs)
-    phis = np.full(deficit.GRID_SIZE, phi)
+    slopes = np.empty((deficit.GRID_SIZE, 2))
+    deficit.slopes(np.full(deficit.GRID_SIZE, phi), slopes)
     row = np.zeros(deficit.COLUMNS)
     for i in range(runs):
         row[:] = 0.0
         pane = -healthy
         while pane < most:
             pane += 1
-            if _advance(row, count(mu, phi, kept if pane > 0 else 1.0), mu, phis, dt_ms) >= gamma:
+            if _advance(row, count(mu, phi, kept if pane > 0 else 1.0), mu, slopes, dt_ms) >= gamma:
                 if pane > 0:
                     break
                 row[:] = 0.0
@@ -81,11 +82,12 @@ def _count_panes(
 @numba.njit  # type: ignore[untyped-decorator]
 def _count_false(seed: int, mu: float, phi: float, dt_ms: float, gamma: float, panes: int) -> int:
     np.random.seed(seed)
-    phis = np.full(deficit.GRID_SIZE, phi)
+    slopes = np.empty((deficit.GRID_SIZE, 2))
+    deficit.slopes(np.full(deficit.GRID_SIZE, phi), slopes)
     row = np.zeros(deficit.COLUMNS)
     alarms = 0
     for _ in range(panes):
-        if _advance(row, count(mu, phi, 1.0), mu, phis, dt_ms) >= gamma:
+        if _advance(row, count(mu, phi, 1.0), mu, slopes, dt_ms) >= gamma:
             alarms += 1
             row[:] = 0.0
     return alarms

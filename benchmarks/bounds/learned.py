@@ -25,13 +25,13 @@ from benchmarks.bounds.drawing import DAY_MS, HOUR_MS, Effect, Fleet, Ints, Sour
 from benchmarks.bounds.report import Bar, Part, Size, Table, side_by_side, worst
 from benchmarks.bounds.theory import OUTAGE, QUIET_H, Floats, limit, upper_bound
 from benchmarks.bounds.watch import Happens, Opening, Saved, Watch
-from streams import allowance
+from streams import limits
 
 HISTORY_H = 21 * 24.0
 ONSETS_H = 72.0
 PATIENCE = 6.0
 """Limits after which a delay is taken as that long, and counted as missed."""
-ALL_SHARES = allowance.COUNT + allowance.SILENCE + allowance.BASKETS
+ALL_SHARES = limits.COUNT + limits.SILENCE + limits.BASKETS
 """Shares of the tests that an account of one campaign without click times is put to; its source and itself say what
 the campaign says, and take none."""
 MINUTELY_A_DAY = 1000.0
@@ -190,7 +190,7 @@ def operational(fleet: Fleet, from_ms: int, intervals: int) -> Floats:
 
 def own_share(shape: float) -> float:
     """The share of the test that is to tell of it: of the timer or of the count test."""
-    return allowance.SILENCE if math.isinf(shape) else allowance.COUNT
+    return limits.SILENCE if math.isinf(shape) else limits.COUNT
 
 
 def effect_name(shape: float, lost: float) -> str:

@@ -115,7 +115,7 @@ def test_what_is_known_stays_known_however_much_is_learned() -> None:
     assert np.abs(pipeline.registry.accounts["factor"][:1] - 1.0).max() < 1e-5
     know(pipeline.registry)
     for row in series[: len(pipeline.registry.scopes)]:
-        assert row["phis"] == pytest.approx(np.full(deficit.GRID_SIZE, row["phi"]))
+        assert row["slopes"] == pytest.approx(deficit.sloped(row["phi"]))
 
 
 def test_known_rates_expect_what_comes() -> None:

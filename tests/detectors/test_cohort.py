@@ -45,18 +45,15 @@ def test_compiled_evidence_equals_interpreted_bit_by_bit(cells: list[tuple[int, 
     n, due = (np.array(column, float) for column in zip(*cells, strict=True))
     rows = np.zeros(cohort.COLUMNS), np.zeros(cohort.COLUMNS)
     for row, judge in zip(rows, (cohort.judge, cohort.judge.py_func), strict=True):
-        judge(row, n, due, np.ones(len(n)), len(n), np.full(cohort.GRID_SIZE, phi + 0.01))
+        judge(row, n, due, np.ones(len(n)), len(n), deficit.sloped(phi + 0.01))
     assert rows[0].tobytes() == rows[1].tobytes()
 
 
 @given(CELLS)
 def test_evidence_falls_with_every_conversion_more(cells: list[tuple[int, float]]) -> None:
     n, due = (np.array(column, float) for column in zip(*cells, strict=True))
-    fewer = cohort.judge(np.zeros(cohort.COLUMNS), n, due, np.ones(len(n)), len(n), np.full(cohort.GRID_SIZE, 1.3))
-    assert (
-        cohort.judge(np.zeros(cohort.COLUMNS), n + 1.0, due, np.ones(len(n)), len(n), np.full(cohort.GRID_SIZE, 1.3))
-        <= fewer
-    )
+    fewer = cohort.judge(np.zeros(cohort.COLUMNS), n, due, np.ones(len(n)), len(n), deficit.sloped(1.3))
+    assert cohort.judge(np.zeros(cohort.COLUMNS), n + 1.0, due, np.ones(len(n)), len(n), deficit.sloped(1.3)) <= fewer
 
 
 class Shop:
@@ -101,7 +98,7 @@ SHARE = matured(DELAYS)
 def evidence(shop: Shop, share: np.ndarray = SHARE) -> float:
     n = shop.cohorts()
     return float(
-        cohort.judge(np.zeros(cohort.COLUMNS), n, np.full(len(n), shop.due), share, len(n), np.ones(cohort.GRID_SIZE))
+        cohort.judge(np.zeros(cohort.COLUMNS), n, np.full(len(n), shop.due), share, len(n), deficit.sloped(1.0))
     )
 
 
@@ -129,7 +126,7 @@ def test_who_knows_the_click_finds_dear_clicks_sooner_than_who_counts_arrivals()
             shop.pass_hour()
             if shop.hour > full - 60:
                 arrived = due * lag.arrived(lag.cumulated(LONG), shop.hour * HOUR_MS)
-                deficit.step(row, shop.arrivals(), arrived, np.ones(deficit.GRID_SIZE), 0.0, 0.0)
+                deficit.step(row, shop.arrivals(), arrived, deficit.sloped(1.0), 0.0, 0.0)
             if shop.hour > full and evidence(shop, share) >= gamma:
                 found.setdefault("known", shop.hour - full)
             if shop.hour > full and deficit.evidence(row) >= gamma / due:
@@ -146,7 +143,7 @@ def test_the_onset_is_the_hour_in_which_clicks_turned_dear() -> None:
         while shop.hour < 80:
             shop.pass_hour()
         n = shop.cohorts()
-        cohort.judge(row, n, np.full(len(n), 20.0), SHARE, len(n), np.ones(cohort.GRID_SIZE))
+        cohort.judge(row, n, np.full(len(n), 20.0), SHARE, len(n), deficit.sloped(1.0))
         onsets.append(shop.hour - 1 - row[cohort.ONSET])
     assert np.median(onsets) == pytest.approx(60, abs=1)
 

@@ -16,7 +16,7 @@ COUNTS = st.integers(0, 40)
 MEANS = st.floats(0.01, 60.0)
 PHIS = st.one_of(st.just(1.0), st.floats(1.05, 6.0))
 RATIOS = st.sampled_from(deficit.GRID)
-CERTAIN = np.ones(deficit.GRID_SIZE)
+CERTAIN = deficit.sloped(1.0)
 
 
 @settings(deadline=None)
@@ -38,11 +38,12 @@ def test_the_likelihood_ratio_is_that_of_two_negative_binomials(n: int, mu: floa
 def test_compiled_steps_equal_interpreted_ones_bit_by_bit(steps: list[tuple[int, float]], phi: float) -> None:
     """What the compiler made of the specification is the specification."""
     compiled, interpreted = np.zeros(deficit.COLUMNS), np.zeros(deficit.COLUMNS)
-    phis = np.empty(deficit.GRID_SIZE)
+    phis, slopes = np.empty(deficit.GRID_SIZE), np.empty((deficit.GRID_SIZE, 2))
     deficit.spreads(phi, 0.01, 0.002, 50.0, 1e4, phis)
+    deficit.slopes(phis, slopes)
     for n, mu in steps:
-        deficit.step(compiled, float(n), mu, phis, 5.0, 60_000.0)
-        deficit.step.py_func(interpreted, float(n), mu, phis, 5.0, 60_000.0)
+        deficit.step(compiled, float(n), mu, slopes, 5.0, 60_000.0)
+        deficit.step.py_func(interpreted, float(n), mu, slopes, 5.0, 60_000.0)
     assert compiled.tobytes() == interpreted.tobytes()
 
 

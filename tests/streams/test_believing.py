@@ -10,9 +10,10 @@ import pytest
 from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, run
 
 from detectors import deficit, level
-from streams.allowance import BASKETS, COHORT, COUNT, SILENCE, speaks
+from streams.allowance import speaks
+from streams.limits import BASKETS, COHORT, COUNT, PER_BASKETS, PER_COHORT, PER_COUNT, SILENCE
+from streams.series import ACCOUNT
 from streams.settings import DetectionSettings
-from streams.weigh import basket_gamma, cohort_gamma, count_gamma
 
 THREE = {("meta", "brand"): 240.0, ("meta", "video"): 60.0, ("google_ads", "generic"): 120.0}
 
@@ -123,10 +124,11 @@ def test_the_shares_of_all_tests_add_up_to_the_promise(words: str) -> None:
     for s in range(len(series)):
         if speaks(series, s):
             a_day = max(series["rate_a_day"][s], 1.0)
-            total += min(a_day / deficit.STEP_MU, 1440.0) / count_gamma(series, s)
-            total += min(a_day, 1440.0) / basket_gamma(series, s)
+            limits = series["limits"][s]
+            total += min(a_day / deficit.STEP_MU, 1440.0) * limits[PER_COUNT]
+            total += min(a_day, 1440.0) * limits[PER_BASKETS]
             total += SILENCE / series["quiet_days"][s]
-            assert a_day / cohort_gamma(series, s) == pytest.approx(COHORT / series["quiet_days"][s])
+            assert a_day * limits[PER_COHORT] == pytest.approx(COHORT / series["quiet_days"][s])
     assert 0.9 / settings.quiet_days <= total <= (1.0 + 1e-9) / settings.quiet_days
     assert pytest.approx(1.0) == COUNT + COHORT + SILENCE + BASKETS
 
@@ -136,6 +138,18 @@ def test_a_scope_that_says_what_its_only_part_says_takes_no_share() -> None:
     pipeline, _ = run(batch_of(history(4)))
     series = pipeline.registry.series.rows
     assert [bool(speaks(series, s)) for s in range(len(series)) if series["level"][s] > 0] == [False, False]
+
+
+def test_the_account_keeps_its_share_however_many_campaigns_it_has() -> None:
+    """Campaigns share what is theirs; what the whole account shows is not drowned by their number."""
+    few, _ = run(batch_of(history(4, a_day=THREE)))
+    many, _ = run(batch_of(history(4, a_day=THREE | {("meta", f"more {n}"): 30.0 for n in range(9)})))
+    shares = []
+    for pipeline in (few, many):
+        series = pipeline.registry.series.rows
+        whole = next(s for s in range(len(series)) if series["level"][s] == ACCOUNT)
+        shares.append(float(series["quiet_days"][whole]))
+    assert shares[1] == pytest.approx(shares[0])
 
 
 def test_a_promise_per_campaign_does_not_shrink_with_their_number() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.naming import Part, Stretch, odds
+from streams.naming import Part, Stretch, odds, odds_by_now
 
 NONE = (np.zeros(1), np.zeros(1))
 
@@ -47,3 +47,31 @@ def test_without_known_clicks_the_amount_alone_speaks() -> None:
         < 0.0
         < odds(Stretch(part(20.0, 40.0), NONE, NONE, NONE), 1.3)
     )
+
+
+def after(column: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """For every hour but the last, what lies after it."""
+    return np.cumsum(np.array(column)[::-1])[::-1][1:]
+
+
+@given(st.integers(2, 12), st.integers(2, 12), st.floats(0.0, 0.1), st.floats(0.3, 1.0))
+def test_after_an_outage_what_arrives_again_does_not_speak_for_dear_clicks(
+    lost_h: int, since_h: int, kept: float, fresh_share: float
+) -> None:
+    """Ten conversions an hour, lost for some hours, then all there: no other name, however long it is watched."""
+    due = [10.0] * (1 + lost_h + since_h)
+    seen = [10.0] + [10.0 * kept] * lost_h + [10.0] * since_h
+    none = np.zeros(len(due) - 1)
+    fresh = (after(seen) * fresh_share, after(due) * fresh_share)
+    old = (after(seen) * (1.0 - fresh_share), after(due) * (1.0 - fresh_share))
+    assert odds_by_now(Stretch(fresh, (none, none), old, (none, none))) <= 0.0
+
+
+@given(st.integers(6, 24), st.floats(0.34, 0.55))
+def test_clicks_that_are_dear_still_are_called_so(hours: int, kept: float) -> None:
+    """Ten conversions an hour of new clicks, thinned to this hour; ten of old ones, all there."""
+    due = np.array([10.0] * (hours + 1))
+    none = np.zeros(hours)
+    told = Stretch((after(list(due * kept)), after(list(due))), (none, none), (after(list(due)), after(list(due))),
+                   (none, none))  # fmt: skip
+    assert odds_by_now(told) > 0.0

@@ -1,0 +1,65 @@
+"""From which evidence each test of a series alarms: its share of the series' allowance, renewed with it every hour.
+
+Kept as what a step needs: one over the limit, nats from which nothing is learned, and how spread silence is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import deficit, outage
+
+Rows = NDArray[Any]
+
+COUNT, COHORT, SILENCE, BASKETS = 0.42, 0.18, 0.2, 0.2
+"""Shares of a series' allowance that its tests take."""
+SUSPICION = 0.3
+"""Share of the evidence that alarms, in nats, from which nothing is learned.
+
+Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
+SILENT = 10.0
+"""Conversions expected that a decision on silence rests on."""
+BUSIEST_STEPS = 1440.0
+"""Steps a day at most: one a minute."""
+
+# The columns of a row of limits: one over the limit of each test, then the dispersion of silence.
+PER_COUNT, PER_COHORT, PER_SILENCE, PER_BASKETS, SILENT_PHI = range(5)
+COLUMNS = 5
+# The columns of what is suspicious, in nats.
+COUNT_NATS, COHORT_NATS, BASKETS_NATS = range(3)
+TESTS = 3
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def renew(series: Rows, s: int) -> None:
+    """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion."""
+    row = series[s].limits
+    phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
+    a_day = max(series[s].rate_a_day, 1.0)
+    days = series[s].quiet_days
+    counts = days / COUNT * max(min(series[s].rate_a_day / deficit.STEP_MU, BUSIEST_STEPS), 1.0)
+    cohorts = days / COHORT * a_day
+    baskets = days / BASKETS * min(a_day, BUSIEST_STEPS)
+    row[PER_COUNT] = 1.0 / counts
+    row[PER_COHORT] = 1.0 / cohorts
+    row[PER_SILENCE] = 1.0 / (days / SILENCE * a_day * outage.pace(phi))
+    row[PER_BASKETS] = 1.0 / baskets
+    row[SILENT_PHI] = phi
+    nats = series[s].suspicious
+    nats[COUNT_NATS] = SUSPICION * math.log(counts)
+    nats[COHORT_NATS] = SUSPICION * math.log(cohorts)
+    nats[BASKETS_NATS] = SUSPICION * math.log(baskets)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def slope(series: Rows, s: int) -> None:
+    """Set the slopes of the count test, each at the dispersion of the stretch that its ratio decides on."""
+    phis = np.empty(deficit.GRID_SIZE)
+    gamma = series[s].quiet_days / COUNT * max(series[s].rate_a_day, 1.0)
+    deficit.spreads(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, gamma, phis)
+    deficit.slopes(phis, series[s].slopes)
