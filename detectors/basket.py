@@ -78,7 +78,7 @@ def step(row: Row, k: float, total: float, from_ms: float) -> bool:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _advance(cell: Row, k: float, total: float, change: float, from_ms: float) -> None:
-    cell[EVIDENCE] = min((1.0 / GRID_SIZE + cell[EVIDENCE]) * math.exp(change), 1e300)
+    cell[EVIDENCE] = min((min(k, deficit.LUMP) / GRID_SIZE + cell[EVIDENCE]) * math.exp(change), 1e300)
     if cell[CUSUM] + change <= 0.0:
         cell[CUSUM] = 0.0
         cell[SINCE_K] = 0.0

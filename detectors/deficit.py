@@ -3,9 +3,10 @@
 For each ratio ``r`` of a grid the alternative says that the CPA is multiplied by ``r``.  With the count negative
 binomial of mean ``mu`` and variance ``phi * mu`` under the null, and the same shape under the alternative, the log
 likelihood ratio of a step is ``n * log(a / r) + mu * log(a) / (phi - 1)`` with ``a = phi / (1 + (phi - 1) / r)``
-(``phi = 1``: Poisson, ``-n * log(r) + mu * (1 - 1 / r)``).  ``R = sum_r R_r`` with ``R_r <- (w_r + R_r) * LR_r``;
-alarming at ``R >= gamma`` gives a mean run of at least ``gamma`` steps between false alarms (Shin, Ramdas and
-Rinaldo, 'E-detectors', arXiv 2203.03532).  Ratios below 1 are summed apart: conversions that are implausibly many.
+(``phi = 1``: Poisson, ``-n * log(r) + mu * (1 - 1 / r)``).  ``R = sum_r R_r`` with
+``R_r <- (w_r * mu + R_r) * LR_r``; alarming at ``R >= gamma`` gives a mean run of at least ``gamma`` conversions
+expected between false alarms, however many come in a step (Shin, Ramdas and Rinaldo, 'E-detectors', arXiv 2203.03532:
+onsets may have any weights that add up).  Ratios below 1 are summed apart: conversions that are implausibly many.
 Beside each ``R_r`` runs its CUSUM, whose last zero is the estimated onset.  A step is taken once ``STEP_MU``
 conversions were expected, so small series take few steps and spend little of their allowance.
 
@@ -34,8 +35,10 @@ GRID = WORSE + BETTER
 GRID_ARRAY = np.array(GRID)
 LOG_GRID = np.log(GRID_ARRAY)
 STEP_MU = 0.25
-YOUNG_VARIANCE = 0.012
+YOUNG_VARIANCE = 0.008
 """What a level that rests on one day does not know of other days; it falls as days are added."""
+LUMP = 10.0
+"""Conversions' worth of onsets that a step has at most: within a day told in one number there is one, not hundreds."""
 FADE_MS = 4 * DAY_MS
 """Evidence fades so slowly: what creeps in over weeks is the new normal, not an incident."""
 INFORMATION = 1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY
@@ -132,7 +135,7 @@ def step(row: Row, n: float, mu: float, slopes: Row, from_ms: float, dt_ms: floa
         return False
     fade = row[WAIT_MS] / FADE_MS
     for g in range(GRID_SIZE):
-        weight = 1.0 / WORSE_SIZE if g < WORSE_SIZE else 1.0 / (GRID_SIZE - WORSE_SIZE)
+        weight = min(row[WAIT_MU], LUMP) / (WORSE_SIZE if g < WORSE_SIZE else GRID_SIZE - WORSE_SIZE)
         change = row[WAIT_N] * slopes[g, PER_SEEN] + row[WAIT_MU] * slopes[g, PER_DUE] - fade
         _advance(row, FIRST + g * PER_RATIO, change, weight, from_ms)
     row[WAIT_N] = 0.0
@@ -224,8 +227,8 @@ class ConversionDeficit(SupervisedAnomalyDetector):
     """CPA spike detector for one series, in River's shape: the scalar form, level and evidence together.
 
     ``x`` holds ``cost`` and ``dt_ms``, ``y`` the conversions of the step.  ``score_one`` is ``log10(1 + R)`` as it
-    would stand after the step: 0 is nothing; at ``log10(gamma)`` the promise of one false alarm in ``gamma`` steps
-    is kept.  What scores above ``suspect`` is not learned.
+    would stand after the step: 0 is nothing; at ``log10(gamma)`` the promise of one false alarm in ``gamma``
+    conversions expected is kept.  What scores above ``suspect`` is not learned.
 
     >>> detector = ConversionDeficit()
     >>> hour = {"cost": 100.0, "dt_ms": 3_600_000}

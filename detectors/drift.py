@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 Row = NDArray[np.float64]
 
-DRIFT_PRIOR = 0.001
-"""Relative variance of what lasts (sd 3 %), before days have told."""
-MOOD_PRIOR = 0.001
-PRIOR_DAYS = 10.0
+DRIFT_PRIOR = 0.0004
+"""Relative variance of what lasts (sd 2 %), before days have told."""
+MOOD_PRIOR = 0.0004
+PRIOR_DAYS = 6.0
 LEAST_MU = 10.0
 """Conversions expected on a day from which it tells something."""
 LARGEST_ERROR = 0.5
@@ -64,8 +64,8 @@ def end_day(day: Row, phi: float, row: Row) -> None:
 def lasting(row: Row) -> float:
     """Relative variance of the drift: what stays for days.
 
-    >>> round(lasting(np.zeros(COLUMNS)), 4)
-    0.001
+    >>> round(lasting(np.zeros(COLUMNS)), 5)
+    0.0004
     """
     found = (row[PRODUCTS] + DRIFT_PRIOR * PRIOR_DAYS) / (row[PRODUCTS_WEIGHT] + PRIOR_DAYS)
     return float(max(found, DRIFT_PRIOR / 4.0))
@@ -75,8 +75,8 @@ def lasting(row: Row) -> float:
 def passing(row: Row) -> float:
     """Relative variance of moods: what comes and goes with a day.
 
-    >>> round(passing(np.zeros(COLUMNS)), 4)
-    0.001
+    >>> round(passing(np.zeros(COLUMNS)), 5)
+    0.0004
     """
     total = (row[SQUARES] + (DRIFT_PRIOR + MOOD_PRIOR) * PRIOR_DAYS) / (row[SQUARES_WEIGHT] + PRIOR_DAYS)
     return float(max(total - lasting(row), MOOD_PRIOR / 4.0))

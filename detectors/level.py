@@ -33,11 +33,17 @@ WEIGHT = SPENT + lag.STAGES - 1
 COLUMNS = WEIGHT + lag.STAGES - 1
 """After the sums: the mean spend rate per exponential of the lag, then how far each mean has started up."""
 GLITCH = 16.0
-"""An hour teaches the dispersion at most so many times what it should: a glitch is not noise."""
-TYPICAL_NATS = 11.0
+CLUSTERS = 6.0
+"""An hour teaches the dispersion at most so many times what it should, or the square of so many clusters of ``phi``
+conversions where that is more: a glitch is not noise, but a rare cluster is."""
+SEASON_ERROR = 2.0
+"""Times what a season's own doubt explains: hours that are half known err together."""
+TYPICAL_NATS = 12.0
 """Evidence that a decision typically takes."""
-PHI_PRIOR = 1.1
-PHI_PRIOR_WEIGHT = 40.0
+LARGEST_CAUTION = 0.8
+"""Share by which a dispersion is raised at most."""
+PHI_PRIOR = 1.5
+PHI_PRIOR_WEIGHT = 20.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -87,7 +93,7 @@ def cautious_dispersion(row: Row, a_day: float) -> float:
     """
     phi = dispersion(row)
     variance = (a_day / 12.0 + 6.0 * (phi - 1.0) + 1.0 / phi) / (row[PEARSON_WEIGHT] + PHI_PRIOR_WEIGHT)
-    return float(phi * (1.0 + min(TYPICAL_NATS / 2.0 * variance, 0.5)))
+    return float(phi * (1.0 + min(TYPICAL_NATS / 2.0 * variance, LARGEST_CAUTION)))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -111,7 +117,9 @@ def commit(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
     row[B] = row[B] * keep + row[HOUR_X]
     mu = row[HOUR_MU]
     if mu > 0.0:
-        square = min((row[HOUR_TOLD] - mu) ** 2, GLITCH * (dispersion(row) * mu + 1.0)) - mu * mu * doubted
+        phi = dispersion(row)
+        most = max(GLITCH * (phi * mu + 1.0), (CLUSTERS * phi) ** 2)
+        square = min((row[HOUR_TOLD] - mu) ** 2, most) - SEASON_ERROR * mu * mu * doubted
         keep = math.exp(-elapsed_ms / FORGET_SPREAD_MS)
         row[PEARSON] = row[PEARSON] * keep + square
         row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu

@@ -25,6 +25,11 @@ Rows = NDArray[Any]
 DAY_MS = 86_400_000
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
+LATE_STAGE = lag.STAGES - 2
+LAG_VARIANCE = 0.005
+"""Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
+YOUNG_DAYS = 8.0
+"""Age at which an account's tests ask for twice the odds: noise, hours and weekdays are still half known."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -40,8 +45,9 @@ def learn(
             _learn_one(series, sources, accounts, s, day[s, CONVERSIONS] / 1e6)
     if turned:
         _pool(series, mine)
-        _derive(series, accounts, a, mine)
-        share_out(series, sources, accounts, mine, quiet_days, per_campaign)
+        _derive(series, sources, accounts, a, mine)
+        young = 1.0 + YOUNG_DAYS / max((accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS, 1.0)
+        share_out(series, sources, accounts, mine, quiet_days * young, per_campaign)
         _renew(series, mine)
         _finish_hour(series, sources, accounts, a, mine)
 
@@ -117,16 +123,21 @@ def _pool(series: Rows, mine: Ints) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _derive(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     """What tests need to know of the level: the wider one, how certain and how spread it is."""
     days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
     season.derive(accounts[a].season, days, accounts[a].factor)
     lasting = drift.lasting(accounts[a].drift)
+    latest = 0.0
     for s in mine:
         row = series[s].learned
+        late = latest if series[s].source < 0 else sources[series[s].source].lag[LATE_STAGE:].sum()
+        latest = max(latest, late)
         series[s].pooled = _borrowed(series, accounts, a, s)
         series[s].phi = level.cautious_dispersion(row, series[s].rate_a_day)
-        series[s].doubt = deficit.doubt(row[level.A] + level.PRIOR_CONVERSIONS, days, lasting)
+        series[s].doubt = deficit.doubt(
+            row[level.A] + level.PRIOR_CONVERSIONS, days, lasting + LAG_VARIANCE * late * late
+        )
         series[s].mood = drift.passing(accounts[a].drift)
 
 

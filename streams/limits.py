@@ -24,8 +24,6 @@ SUSPICION = 0.3
 Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
 SILENT = 10.0
 """Conversions expected that a decision on silence rests on."""
-BUSIEST_STEPS = 1440.0
-"""Steps a day at most: one a minute."""
 
 # The columns of a row of limits: one over the limit of each test, then the dispersion of silence.
 PER_COUNT, PER_COHORT, PER_SILENCE, PER_BASKETS, SILENT_PHI = range(5)
@@ -37,23 +35,23 @@ TESTS = 3
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def renew(series: Rows, s: int) -> None:
-    """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion."""
+    """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion.
+
+    The time of all tests is conversions: due ones, or baskets, one a conversion.
+    """
     row = series[s].limits
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
-    days = series[s].quiet_days
-    counts = days / COUNT * max(min(series[s].rate_a_day / deficit.STEP_MU, BUSIEST_STEPS), 1.0)
-    cohorts = days / COHORT * a_day
-    baskets = days / BASKETS * min(a_day, BUSIEST_STEPS)
-    row[PER_COUNT] = 1.0 / counts
-    row[PER_COHORT] = 1.0 / cohorts
-    row[PER_SILENCE] = 1.0 / (days / SILENCE * a_day * outage.pace(phi))
-    row[PER_BASKETS] = 1.0 / baskets
+    quiet = series[s].quiet_days * a_day
+    row[PER_COUNT] = COUNT / quiet
+    row[PER_COHORT] = COHORT / quiet
+    row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
+    row[PER_BASKETS] = BASKETS / quiet
     row[SILENT_PHI] = phi
     nats = series[s].suspicious
-    nats[COUNT_NATS] = SUSPICION * math.log(counts)
-    nats[COHORT_NATS] = SUSPICION * math.log(cohorts)
-    nats[BASKETS_NATS] = SUSPICION * math.log(baskets)
+    nats[COUNT_NATS] = SUSPICION * math.log(quiet / COUNT)
+    nats[COHORT_NATS] = SUSPICION * math.log(quiet / COHORT)
+    nats[BASKETS_NATS] = SUSPICION * math.log(quiet / BASKETS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

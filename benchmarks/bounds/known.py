@@ -142,8 +142,8 @@ def _cusum_panes(seed: int, mu: float, r: float, phi: float, kept: float, height
 class Grain:
     """Panes of a stream of ``rate`` conversions an hour: a 32nd of a conversion each, a quarter minute at least.
 
-    >>> Grain(1.0).step_h, round(Grain(100.0).mu, 3)
-    (0.25, 0.417)
+    >>> Grain(1.0).hours, round(Grain(100.0).mu, 3)
+    (0.03125, 0.417)
     """
 
     rate: float
@@ -159,14 +159,9 @@ class Grain:
         return max(PANE_MU, self.rate * SHORTEST_H)
 
     @property
-    def step_h(self) -> float:
-        """Hours that a step of the count test takes."""
-        return math.ceil(deficit.STEP_MU / self.mu) * self.hours
-
-    @property
     def gamma(self) -> float:
-        """Steps of the count test in ``QUIET_H``, as the product counts them."""
-        return QUIET_H / self.step_h
+        """Conversions expected in ``QUIET_H``."""
+        return QUIET_H * self.rate
 
 
 def count_delay(rate: float, r: float, phi: float, seed: int, runs: int, healthy_h: float = 0.0) -> Floats:

@@ -237,7 +237,7 @@ class Task:
 
 def tasks(size: Size) -> list[Task]:
     """All strata; delays only up to ``phi`` 2."""
-    accounts = size.of(100, 16)
+    accounts = size.of(48, 16)
     a_day = A_DAY if not size.quick else (24.0, 240.0)
     phis = PHIS if not size.quick else (1.0, 2.0)
     return [

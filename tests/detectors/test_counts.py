@@ -67,7 +67,7 @@ def test_the_compiled_level_equals_the_interpreted_one_bit_by_bit(steps: list[tu
 
 
 def test_a_false_alarm_comes_no_sooner_than_promised() -> None:
-    """Mean run to R >= gamma under the null is at least gamma steps, for counts that are as assumed."""
+    """Mean run to R >= gamma under the null is at least gamma conversions due, for counts that are as assumed."""
     rng = np.random.default_rng(11)
     gamma, mu, runs = 200.0, 0.5, []
     for _ in range(150):
@@ -76,7 +76,7 @@ def test_a_false_alarm_comes_no_sooner_than_promised() -> None:
             deficit.step(row, float(rng.poisson(mu)), mu, CERTAIN, 0.0, 0.0)
             steps += 1
         runs.append(steps)
-    assert np.mean(runs) >= gamma
+    assert np.mean(runs) * mu >= gamma
 
 
 def test_a_doubled_cpa_is_found_near_the_limit() -> None:
@@ -90,7 +90,7 @@ def test_a_doubled_cpa_is_found_near_the_limit() -> None:
     for _ in range(60):
         h = math.log(1.0 + h + hours * opposite)
     limit_h = (h - 1.0 + math.exp(-h)) / information
-    gamma, delays = hours * rate / deficit.STEP_MU, []
+    gamma, delays = hours * rate, []
     for _ in range(200):
         row, minutes = np.zeros(deficit.COLUMNS), 0
         for _ in range(2000):
