@@ -21,7 +21,7 @@ from streams.series import LEAF
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]
 
-LEVELS = (0.6, 0.25, 0.15)
+LEVELS = (0.7, 0.2, 0.1)
 """Shares of the allowance for all campaigns, all sources, and the account."""
 PARTS = 0.1
 """Share of an account's allowance that all legs and names of its sources take together, once it has any to judge."""

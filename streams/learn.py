@@ -25,6 +25,11 @@ Rows = NDArray[Any]
 DAY_MS = 86_400_000
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
+WIDE_VARIANCE = 0.002
+"""Relative variance of what a source or an account expects: its campaigns begin, rest and are promoted together.
+
+At ``YOUNG_WIDE_DAYS`` it is twice that: a promotion may have been taken for the usual level."""
+YOUNG_WIDE_DAYS = 10.0
 LATE_STAGE = lag.STAGES - 2
 LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
@@ -135,9 +140,10 @@ def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> 
         latest = max(latest, late)
         series[s].pooled = _borrowed(series, accounts, a, s)
         series[s].phi = level.cautious_dispersion(row, series[s].rate_a_day)
-        series[s].doubt = deficit.doubt(
-            row[level.A] + level.PRIOR_CONVERSIONS, days, lasting + LAG_VARIANCE * late * late
-        )
+        shifting = LAG_VARIANCE * late * late
+        if series[s].level != LEAF:
+            shifting += WIDE_VARIANCE * (1.0 + YOUNG_WIDE_DAYS / max(days, 1.0))
+        series[s].doubt = deficit.doubt(row[level.A] + level.PRIOR_CONVERSIONS, days, lasting + shifting)
         series[s].mood = drift.passing(accounts[a].drift)
 
 

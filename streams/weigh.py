@@ -32,7 +32,7 @@ Rows = NDArray[Any]
 
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
-CALM = math.log(30.0)
+CALM = math.log(200.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
