@@ -5,6 +5,7 @@ Gmail threads only what has the same subject, so the subject has neither state n
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -95,6 +96,7 @@ def _picture(delivery: Delivery) -> bytes | None:
     try:
         return chart.png(delivery.change, delivery.message.zone)
     except Exception:
+        logging.getLogger(__name__).warning("a chart could not be drawn; its mail goes out without it")
         return None
 
 
