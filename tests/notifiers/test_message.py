@@ -6,6 +6,7 @@ import email
 import email.policy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -241,6 +242,17 @@ def test_slack_takes_whatever_an_alert_holds_and_nobody_is_called(fields: dict[s
     assert len(body["text"]) <= 4_000
     assert not re.search(r"@(channel|here|everyone)|://\S", str(body["text"]))
     assert "<script" not in page(workspace).replace("&lt;script", "")
+
+
+def test_a_mail_goes_out_without_a_chart_that_cannot_be_drawn(change: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Drawn in a zone that no longer exists on this machine; the log says what is missing."""
+    alert = change()
+    assert alert.history
+    message = replace(compose(alert, BERLIN), zone="Mars/Olympus")
+    sent = mail(deliver(message, alert), "adwatch@example.com", ("a@example.com",), with_chart=True)
+    assert [part.get_content_type() for part in sent.walk() if part.get_content_maintype() == "image"] == []
+    assert message.title in sent.as_string()
+    assert "a chart could not be drawn" in caplog.text
 
 
 @LIMITED
