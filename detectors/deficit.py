@@ -50,11 +50,11 @@ GAMMA = 1e4
 AT_ONCE = np.eye(lag.STAGES)[0]
 
 # The columns of a deficit row: waiting step, then five per ratio of the grid, then the recovery.
-WAIT_N, WAIT_MU, WAIT_MS, RECOVERY = range(4)
+WAIT_N, WAIT_MU, WAIT_MS, RECOVERY, RECOVERING_MS = range(5)
 EVIDENCE, CUSUM, ONSET, SINCE_N, SINCE_MU = range(5)
 PER_RATIO = 5
 PER_SEEN, PER_DUE = range(2)
-FIRST = 4
+FIRST = 5
 COLUMNS = FIRST + PER_RATIO * len(GRID)
 GRID_SIZE = len(GRID)
 WORSE_SIZE = len(WORSE)
@@ -211,8 +211,10 @@ def reset_surplus(row: Row) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def recover(row: Row, n: float, mu: float, phi: float, r: float) -> float:
+def recover(row: Row, n: float, mu: float, phi: float, r: float, from_ms: float) -> float:
     """Evidence (nats) that the CPA is back to normal rather than still times ``r``: a CUSUM of the reverse test."""
+    if row[RECOVERY] == 0.0:
+        row[RECOVERING_MS] = from_ms
     row[RECOVERY] = max(0.0, row[RECOVERY] - log_ratio(n, mu, phi, r))
     return float(row[RECOVERY])
 

@@ -8,9 +8,8 @@ from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
 from detectors import basket, cohort, deficit, level, outage
-from streams import naming, weigh
+from streams import ending, naming, weigh
 from streams.history import HOUR_MS, History
-from streams.hours import HOURS
 from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
 from streams.panes import COST
 from streams.part_alerts import PartAlerts
@@ -21,13 +20,12 @@ from streams.verdict import DAY, Verdicts
 
 LONGEST_MS = 7 * 86_400_000
 """After so long a new level is believed to be the normal one."""
-RELEARN = 0.05
 QUIET_STATUS = ("learning", "paused", "ended")
 EASED = 0.6
 """An alert ends when "normal" is likelier than a milder damage than was found (``ratio ** EASED``): damage that turns
-out to be milder than it looked at first does not end it."""
+out to be milder than it looked at first does not end it.  Every hour more is known of it (``ending.renew_ratio``)."""
 DOUBTED_NATS = 1.0
-"""Evidence of recovery from which an alert is no longer renamed."""
+"""Evidence of recovery from which an alert is no longer renamed; before, the other name must have more than it."""
 RENAMED = {
     Name.CPA_SPIKE: "Older clicks still convert: this is a CPA spike and no tracking outage. A new alert says so.",
     Name.TRACKING_OUTAGE: "Conversions of older clicks are lost too: this is a tracking outage. A new alert says so.",
@@ -108,7 +106,7 @@ class Attention:
         changes = self._surplus.end(t, tick_ms, OVERTAKEN)
         changes.append(self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal)))
         self._registry.series["mode"][t] |= MODE_OUTAGE if name is Name.TRACKING_OUTAGE else MODE_CPA
-        self._registry.series["ratio"][t] = min(max(signal.ratio**EASED, 1.5), 4.0)
+        self._registry.series["ratio"][t] = ending.within(signal.ratio**EASED)
         self._registry.series["deficit"][t, deficit.RECOVERY] = 0.0
         self._registry.series["recovered"][t] = 0.0
         self._clear_around(t, s)
@@ -149,9 +147,16 @@ class Attention:
             if why is not None:
                 changes += self._end(name, s, tick_ms, why)
             elif name is not Name.IMPLAUSIBLY_GOOD:
-                change = self._life.review(self._figures(name, s, tick_ms))
-                changes += [] if change is None else [change]
+                changes += self._refresh(name, s, tick_ms)
         return changes
+
+    def _refresh(self, name: Name, s: int, tick_ms: int) -> list[AlertChange]:
+        """Take what is newly known of an open alert."""
+        started_ms = self._life.started_ms(name, self._registry.scope(s))
+        if name is not Name.ROAS_DROP and started_ms is not None:
+            ending.renew_ratio(self._history, s, started_ms)
+        change = self._life.review(self._figures(name, s, tick_ms))
+        return [] if change is None else [change]
 
     def _end(self, name: Name, s: int, tick_ms: int, why: str) -> list[AlertChange]:
         if name is Name.ROAS_DROP:
@@ -165,10 +170,11 @@ class Attention:
         started_ms = self._life.started_ms(said, scope)
         if not mode[s] & BLIND or mode[s] & BLIND == BLIND or mode[s] & MODE_RENAMED or started_ms is None:
             return []
-        if self._registry.series["recovered"][s] > DOUBTED_NATS:
+        recovered = float(self._registry.series["recovered"][s])
+        if recovered > DOUBTED_NATS:
             return []
         odds = naming.settled_odds(self._history, s, started_ms)
-        if (odds if said is Name.TRACKING_OUTAGE else -odds) <= 0.0:
+        if (odds if said is Name.TRACKING_OUTAGE else -odds) <= recovered:
             return []
         name = Name.CPA_SPIKE if said is Name.TRACKING_OUTAGE else Name.TRACKING_OUTAGE
         if name in self._replaced:
@@ -183,23 +189,13 @@ class Attention:
     def _spent(self, s: int, opened_ms: int, tick_ms: int) -> str | None:
         if tick_ms - opened_ms >= LONGEST_MS:
             for row in (s, *self._history.below(s)):
-                self._believe(row)
+                ending.believe(self._history, row)
             return NEW_LEVEL
         return (
             NO_SPEND
             if self._registry.windows[DAY, s, COST] == 0 and not self._registry.series["unassigned"][s]
             else None
         )
-
-    def _believe(self, row: int) -> None:
-        """Take what the hours kept show for the new level of a series."""
-        lost = self._history.since(row, self._history.end_ms(row) - HOURS * HOUR_MS)
-        learned, baskets = self._registry.series["learned"][row], self._registry.series["basket"][row]
-        if lost.expected > 0.0:
-            learned[level.A] *= RELEARN
-            learned[level.B] *= RELEARN * lost.expected / max(lost.seen, 0.5)
-        if lost.baskets > 0.0:
-            baskets[basket.MEAN] += lost.baskets_off / lost.baskets
 
     def _figures(self, name: Name, s: int, tick_ms: int) -> Signal:
         """The open alert's figures over the last three hours, a day where data comes by the day, or since it began."""
@@ -215,6 +211,8 @@ class Attention:
         for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE):
             if self._life.is_open(name, self._registry.scope(s)):
                 changes.append(self._life.resolve(self._figures(name, s, tick_ms), why))
+        if why is BACK:
+            ending.trust_recovery(self._history, s)
         self._registry.series["mode"][s] &= ~(BLIND | MODE_RENAMED)
         self._clear_around(s, s)
         self._reset(s)

@@ -15,6 +15,8 @@ DAILY_LUMPS = 3
 """Hours with spend, of the last two days, up to which the spend is taken to be told by the day."""
 SHORT_MS = 3 * HOUR_MS
 """Younger shortfalls are told by the minute, as their hours are half healthy."""
+HELD_NATS = 3.0
+"""Evidence from which a ratio of the count test is taken to hold something."""
 _SUMMED = [SEEN, EXPECTED, SPENT, SOLD, BASKETS, BASKETS_OFF]
 __all__ = ["HOUR_MS", "SHORT_MS", "History", "Shortfall"]
 
@@ -111,6 +113,12 @@ class History:
             return float(cell[deficit.SINCE_N]), float(cell[deficit.SINCE_MU]), int(cell[deficit.ONSET])
         lost = self.since(s, onset_ms)
         return lost.seen, lost.expected, onset_ms
+
+    def earliest_ms(self, s: int, onset_ms: int) -> int:
+        """The earliest onset that a ratio of the count test of ``s`` holds something for, or ``onset_ms``."""
+        ratios = self.registry.series["deficit"][s, deficit.FIRST :].reshape(-1, deficit.PER_RATIO)
+        held = ratios[: deficit.WORSE_SIZE][ratios[: deficit.WORSE_SIZE, deficit.CUSUM] >= HELD_NATS]
+        return min(onset_ms, *(int(at_ms) for at_ms in held[:, deficit.ONSET]), onset_ms)
 
     def exact(self, s: int, onset_ms: int) -> Shortfall:
         """:meth:`since`; counts to the minute where the shortfall is young and the tests of ``s`` hold it to be struck.

@@ -15,14 +15,13 @@ from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
 from streams.modes import MODE_ROAS, UNUSUAL
 from streams.panes import CONVERSIONS
-from streams.progress import end, hour_turned, learned_until, modes_above
+from streams.progress import DAY_MS, age_days, end, hour_turned, learned_until, modes_above, youth
 from streams.series import LEAF, SOURCE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[Any]
 
-DAY_MS = 86_400_000
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
 WIDE_VARIANCE = 0.002
@@ -33,8 +32,6 @@ YOUNG_WIDE_DAYS = 10.0
 LATE_STAGE = lag.STAGES - 2
 LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
-YOUNG_DAYS = 8.0
-"""Age at which an account's tests ask for twice the odds: noise, hours and weekdays are still half known."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -51,8 +48,7 @@ def learn(
     if turned:
         _pool(series, mine)
         _derive(series, sources, accounts, a, mine)
-        young = 1.0 + YOUNG_DAYS / max((accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS, 1.0)
-        share_out(series, sources, accounts, mine, quiet_days * young, per_campaign)
+        share_out(series, sources, accounts, mine, quiet_days * youth(accounts, a), per_campaign)
         _renew(series, mine)
         _finish_hour(series, sources, accounts, a, mine)
 
@@ -79,9 +75,8 @@ def _doubted(series: Rows, sources: Rows, accounts: Rows, s: int) -> float:
     """Relative variance of what was expected in the last hour: season and level are not known exactly."""
     a = series[s].account
     hour = hour_of_week(accounts, a, end(series, sources, accounts, s) - HOUR_MS)
-    days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
     known = series[s].learned[level.A] + level.PRIOR_CONVERSIONS
-    return float(season.doubt(accounts[a].season, hour, days) + 1.0 / known)
+    return float(season.doubt(accounts[a].season, hour, age_days(accounts, a)) + 1.0 / known)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -130,7 +125,7 @@ def _pool(series: Rows, mine: Ints) -> None:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     """What tests need to know of the level: the wider one, how certain and how spread it is."""
-    days = (accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS
+    days = age_days(accounts, a)
     season.derive(accounts[a].season, days, accounts[a].factor)
     lasting = drift.lasting(accounts[a].drift)
     latest = 0.0

@@ -33,6 +33,7 @@ EARLIER_MS = 2 * HOUR_MS
 Floats = NDArray[np.float64]
 Part = tuple[Floats, Floats]
 """Conversions seen and expected; one number for each moment that a story may begin at."""
+_NONE: Part = (np.zeros(1), np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,15 @@ class Stretch:
         dear = Stretch(_less(fresh, later[0]), onset, old, _less(unknown, later[3]))
         return dear, Stretch(_less(_sum(begun), _sum(later)), none, none, none)
 
+    @property
+    def total(self) -> Part:
+        """All conversions, whatever their clicks."""
+        return _sum(self._parts())
+
+    def at(self, i: int) -> Stretch:
+        """The same from one moment on only, the one numbered ``i``."""
+        return Stretch(*((seen[i : i + 1], expected[i : i + 1]) for seen, expected in self._parts()))
+
     def __add__(self, other: Stretch) -> Stretch:
         pairs = zip(self._parts(), other._parts(), strict=True)
         return Stretch(*((mine[0] + its[0], mine[1] + its[1]) for mine, its in pairs))
@@ -91,9 +101,34 @@ def name(history: History, s: int, onset_ms: int) -> Name:
 
 def stories(told: Stretch, fresh: float | None = None) -> dict[Name, float]:
     """Nats by which each story beats "nothing is lost"; each may begin when it fits best (``fresh``: see ``odds``)."""
+    return _stories(_dear_nats(told, fresh), _lost_nats(told))
+
+
+def stories_of(history: History, s: int, told: Stretch, onset_ms: int, newest: int) -> dict[Name, float]:
+    """:func:`stories` of a scope; where its own tests hold it to be struck for some hours only, to the minute, too.
+
+    ``told``: :func:`stretches` from ``onset_ms`` to ``newest``, its evidence divided.  What came between the minute of
+    the onset and the end of its hour is told by how many arrive at all, what came later by its clicks.
+    """
+    hourly = stories(told)
+    seen, expected, from_ms = history.run(s, onset_ms)
+    hour = from_ms // HOUR_MS
+    i = hour - _first(onset_ms, newest)
+    if i < 0 or not history.holds(s) or history.end_ms(s) - from_ms >= SHORT_MS:
+        return hourly
+    phi = history.phi(s, expected)
+    later = told.at(i) if i < len(told.fresh[0]) else Stretch(_NONE, _NONE, _NONE, _NONE)
+    rest = Stretch(_NONE, _NONE, _NONE, _less(_part(seen / phi, expected / phi), later.total))
+    rest_ms = max(min(history.end_ms(s), (hour + 1) * HOUR_MS) - from_ms, 1)
+    fresh = lag.matured(_delays(history, s), 0.0, rest_ms)
+    sudden = _stories(_dear_nats(later, None) + _dear_nats(rest, fresh), _lost_nats(later) + _lost_nats(rest))
+    return {name: max(hourly[name], sudden[name]) for name in hourly}
+
+
+def _stories(dear: Floats, lost: Floats) -> dict[Name, float]:
     return {
-        Name.CPA_SPIKE: float(_dear(told, 1.0, fresh).max()),
-        Name.TRACKING_OUTAGE: float(_outage(told, 1.0).max()),
+        Name.CPA_SPIKE: float(_average(dear, _DEAR_ODDS).max()),
+        Name.TRACKING_OUTAGE: float(_average(lost, _OUTAGE_ODDS).max()),
     }
 
 
@@ -102,7 +137,7 @@ def dear_odds(history: History, s: int, onset_ms: int) -> float:
     if history.end_ms(s) - onset_ms < SHORT_MS:
         return _short_odds(history, s, onset_ms)
     told = stretches(history, s, onset_ms, (history.end_ms(s) - 1) // HOUR_MS)
-    return odds(told, history.phi(s, told.most))
+    return odds(told.over(history.phi(s, told.most)))
 
 
 def settled_odds(history: History, s: int, onset_ms: int) -> float:
@@ -128,8 +163,8 @@ def odds_by_now(told: Stretch) -> float:
     dear, lost = going_on[Name.CPA_SPIKE], going_on[Name.TRACKING_OUTAGE]
     if over is None:
         return dear - lost
-    dear_over = float(_dear(over[0], 1.0, None).max()) - OVER
-    lost_over = float(_outage(over[1], 1.0).max()) - OVER
+    dear_over = stories(over[0])[Name.CPA_SPIKE] - OVER
+    lost_over = stories(over[1])[Name.TRACKING_OUTAGE] - OVER
     if max(dear_over, lost_over) > max(dear, lost):
         return 0.0
     return max(dear, dear_over) - max(lost, lost_over)
@@ -137,36 +172,29 @@ def odds_by_now(told: Stretch) -> float:
 
 def _short_odds(history: History, s: int, onset_ms: int) -> float:
     """The odds from how many arrive at all, to the minute: dear clicks cannot stop what was clicked before."""
-    told = short_stories(history, s, onset_ms)
-    return told[Name.CPA_SPIKE] - told[Name.TRACKING_OUTAGE]
-
-
-def short_stories(history: History, s: int, onset_ms: int) -> dict[Name, float]:
-    """:func:`stories` of how many arrive at all since the tests of ``s`` hold it to be struck, to the minute."""
     seen, expected, from_ms = history.run(s, onset_ms)
-    nothing = _part(0.0, 0.0)
-    told = Stretch(nothing, nothing, nothing, _part(seen, expected)).over(history.phi(s, expected))
-    fresh = lag.matured(_delays(history, s), 0.0, max(history.end_ms(s) - from_ms, 1))
-    return stories(told, fresh)
+    told = Stretch(_NONE, _NONE, _NONE, _part(seen, expected)).over(history.phi(s, expected))
+    return odds(told, lag.matured(_delays(history, s), 0.0, max(history.end_ms(s) - from_ms, 1)))
 
 
-def odds(told: Stretch, phi: float, fresh: float | None = None) -> float:
+def odds(told: Stretch, fresh: float | None = None) -> float:
     """Log odds of dear clicks against lost conversions; ``fresh``: share of unknown clicks that came after the onset.
 
     >>> none = (np.zeros(1), np.zeros(1))
     >>> part = lambda seen, expected: (np.array([float(seen)]), np.array([float(expected)]))
-    >>> round(odds(Stretch(part(2, 20), none, part(9, 10), none), 1.0), 1)
+    >>> round(odds(Stretch(part(2, 20), none, part(9, 10), none)), 1)
     4.8
-    >>> round(odds(Stretch(part(0, 20), none, part(0, 10), none), 1.0), 1)
+    >>> round(odds(Stretch(part(0, 20), none, part(0, 10), none)), 1)
     -15.5
     """
-    return float(_dear(told, phi, fresh).max() - _outage(told, phi).max())
+    found = stories(told, fresh)
+    return found[Name.CPA_SPIKE] - found[Name.TRACKING_OUTAGE]
 
 
 def stretches(history: History, s: int, onset_ms: int, newest: int) -> Stretch:
     """What came after the hour of the onset, were it ``EARLIER_MS`` before ``onset_ms`` or any hour to ``newest``."""
     end_ms = history.end_ms(s)
-    first = min(max((onset_ms - EARLIER_MS) // HOUR_MS, newest - HOURS + 1), newest - 1)
+    first = _first(onset_ms, newest)
     cells = history.hours(s, first, newest)
     begins = np.minimum(np.arange(first, newest + 1) * HOUR_MS, end_ms)
     ends = np.minimum(begins + HOUR_MS, end_ms)
@@ -184,6 +212,11 @@ def stretches(history: History, s: int, onset_ms: int, newest: int) -> Stretch:
         return Stretch((arrived, expected), none, none, none)
     old = (np.maximum(told - fresh[0] - onset[0], 0.0), np.maximum(expected * known - fresh[1] - onset[1], 0.0))
     return Stretch(fresh, onset, old, (np.maximum(arrived - told, 0.0), expected * (1.0 - known)))
+
+
+def _first(onset_ms: int, newest: int) -> int:
+    """The first hour that a story may begin at the end of."""
+    return min(max((onset_ms - EARLIER_MS) // HOUR_MS, newest - HOURS + 1), newest - 1)
 
 
 def _after(column: Floats) -> Floats:
@@ -209,20 +242,18 @@ def _known_share(history: History, s: int) -> float:
     return float(rows["known"].sum() / max(rows["arrived"].sum(), 1e-9))
 
 
-def _dear(told: Stretch, phi: float, fresh: float | None) -> Floats:
-    """Log likelihood of dear clicks, averaged over how dear."""
+def _dear_nats(told: Stretch, fresh: float | None) -> Floats:
+    """Log likelihood of dear clicks, by how dear."""
     share = told.fresh[1] / np.maximum(told.fresh[1] + told.old[1], 1e-9) if fresh is None else np.array([fresh])
     nats = _nats(told.fresh, _DEAR_KEEPS) + _nats(told.old, np.ones(1))
     nats = nats + _nats(told.onset, (1.0 + _DEAR_KEEPS) / 2.0)
-    nats = nats + _nats(told.unknown, 1.0 - share[:, None] * (1.0 - _DEAR_KEEPS))
-    return _average(nats / phi, _DEAR_ODDS)
+    found: Floats = nats + _nats(told.unknown, 1.0 - share[:, None] * (1.0 - _DEAR_KEEPS))
+    return found
 
 
-def _outage(told: Stretch, phi: float) -> Floats:
-    """Log likelihood of lost conversions, averaged over how many are lost."""
-    nats = _nats(told.fresh, _OUTAGE_KEEPS) + _nats(told.onset, _OUTAGE_KEEPS)
-    nats = nats + _nats(told.old, _OUTAGE_KEEPS) + _nats(told.unknown, _OUTAGE_KEEPS)
-    return _average(nats / phi, _OUTAGE_ODDS)
+def _lost_nats(told: Stretch) -> Floats:
+    """Log likelihood of lost conversions, by how many are lost."""
+    return _nats(told.total, _OUTAGE_KEEPS)
 
 
 def _nats(part: Part, keeps: Floats) -> Floats:

@@ -19,11 +19,10 @@ from detectors import deficit, level, outage
 from streams.allowance import LEAST_WEIGHT, PARTS, WEIGHTY_A_DAY
 from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
-from streams.learn import DAY_MS
 from streams.limits import SILENT, SUSPICION
 from streams.modes import BLIND, UNUSUAL
 from streams.parts import EXPECTED, LEG, SEEN, WHOLE
-from streams.progress import modes_above
+from streams.progress import DAY_MS, modes_above
 from streams.weigh import CALM, CALM_COUNT, CPA, OUTAGE, REVIEW
 
 Ints = NDArray[np.int64]
@@ -210,7 +209,7 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
     mu = parts[p].expected
     if parts[p].mode != 0:
         phi = deficit.spread(parts[p].phi, parts[p].doubt, 0.0, parts[p].rate_a_day, deficit.TYPICAL_STRETCH)
-        calm = deficit.recover(parts[p].deficit, n, mu, phi, parts[p].ratio) >= CALM
+        calm = deficit.recover(parts[p].deficit, n, mu, phi, parts[p].ratio, from_ms) >= CALM
         return CALM_COUNT if calm else 0
     if n <= 0.0 and mu <= 0.0:
         return 0

@@ -20,12 +20,12 @@ from streams.clocks import Clocks
 from streams.columns import Columns, layout
 from streams.fence import Fence
 from streams.ids import HOUR_MS, Ids
-from streams.learn import DAY_MS
 from streams.metrics import Metrics
 from streams.outcome import Outcome, Refused
 from streams.panes import CLOSED_PANE, CONVERSIONS, KNOWN, MEASURES, NONE, PANE_MS, USED, WAITING, WAITING_PANE
 from streams.parts import PART_PANE, PARTS, PARTS_WAITING, Part
 from streams.places import PlaceTable
+from streams.progress import DAY_MS
 from streams.restate import Snapshots
 from streams.rivals import Rivals
 from streams.series import ACCOUNTS, SERIES, SOURCES, Registry, Scope

@@ -18,7 +18,7 @@ import numpy as np
 from alerts.signal import Name
 from detectors import basket, level
 from streams import naming
-from streams.history import HOUR_MS, SHORT_MS, History
+from streams.history import HOUR_MS, History
 from streams.series import ACCOUNT, LEAF
 
 WHOLE = 1.5
@@ -29,14 +29,13 @@ Told = tuple[float, float]
 
 
 def tell(history: History, s: int, onset_ms: int, modes: int) -> tuple[int, Name]:
-    """The scope and the story that together explain best what is missing since ``onset_ms``.
+    """The scope and the story that together explain best what is missing since ``onset_ms``; ``modes`` are left out.
 
-    A young shortfall is placed by its size and named to the minute; an older one has both read from click cohorts,
-    each campaign's evidence over its own variance, unless a scope's own tests tell of something more sudden.
+    Both are read from click cohorts, each campaign's evidence over its own variance, and to the minute where a scope's
+    own tests tell of something sudden.  Stories may begin as early as anything that the tests of ``s`` hold: what fell
+    silent by chance amid a longer shortfall is part of that.
     """
-    if history.end_ms(s) - onset_ms < SHORT_MS:
-        t = place_count(history, s, onset_ms, modes)
-        return t, naming.name(history, t, onset_ms)
+    onset_ms = history.earliest_ms(s, onset_ms)
     leaves = _leaves_around(history, s)
     newest = max((history.end_ms(leaf) - 1) // HOUR_MS for leaf in leaves)
     told = {leaf: naming.stretches(history, leaf, onset_ms, newest) for leaf in leaves}
@@ -45,16 +44,12 @@ def tell(history: History, s: int, onset_ms: int, modes: int) -> tuple[int, Name
     for c in _candidates(history, s, modes):
         parts = [told[leaf] for leaf in leaves if _is_in(history, leaf, c, modes)]
         if parts:
-            nats = naming.stories(reduce(operator.add, parts))
-            sudden = naming.short_stories(history, c, onset_ms) if history.holds(c) else nats
-            found += [(max(nats[name], sudden[name]) - _crowd(history, c), -c, name) for name in nats]
+            nats = naming.stories_of(history, c, reduce(operator.add, parts), onset_ms, newest)
+            found += [(nats[name] - _crowd(history, c), -c, name) for name in nats]
+    if not found:
+        return s, naming.name(history, s, onset_ms)
     _, row, name = max(found)
     return -row, name
-
-
-def place_count(history: History, s: int, onset_ms: int, modes: int) -> int:
-    """The scope whose shortfall of conversions since ``onset_ms`` is the most telling; open ``modes`` are left out."""
-    return _best(history, s, modes, lambda leaf: _counts(history, leaf, onset_ms), _thinned)
 
 
 def place_surplus(history: History, s: int, onset_ms: int, modes: int) -> int:
@@ -71,13 +66,6 @@ def _counts(history: History, leaf: int, onset_ms: int) -> Told:
     lost = history.since(leaf, onset_ms)
     phi = history.phi(leaf, lost.expected)
     return lost.seen / phi, lost.expected / phi
-
-
-def _thinned(seen: float, expected: float) -> float:
-    """Nats by which the best fitting thinning of ``expected`` beats none."""
-    if seen >= expected:
-        return 0.0
-    return (seen * math.log(seen / expected) if seen > 0.0 else 0.0) + expected - seen
 
 
 def _thickened(seen: float, expected: float) -> float:

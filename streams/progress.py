@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from streams.hours import HOUR_MS
 from streams.series import ACCOUNT
 
+DAY_MS = 86_400_000
+YOUNG_DAYS = 8.0
+"""Age at which an account's tests ask for twice the odds, and half of its level is kept after an alert."""
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[Any]
@@ -63,3 +67,15 @@ def modes_above(series: Rows, s: int) -> int:
         modes |= series[up].mode
         up = series[up].parent
     return modes
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def age_days(accounts: Rows, a: int) -> float:
+    """Days for which an account has been learned of; 0.0 when it is new."""
+    return float((accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def youth(accounts: Rows, a: int) -> float:
+    """How much more a young account's tests ask for: its noise, hours and weekdays are half known; 1.0 in the end."""
+    return float(1.0 + YOUNG_DAYS / max(age_days(accounts, a), 1.0))

@@ -32,7 +32,7 @@ Rows = NDArray[Any]
 
 CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Why a series wants attention, as bits."""
-CALM = math.log(200.0)
+CALM = math.log(30.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
@@ -59,11 +59,11 @@ def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) 
     mu = series[s].expected
     _test_silence(series, s, n, mu, from_ms)
     if series[s].mode & BLIND:
-        return CALM_COUNT if _recovers(series, s, n, mu, series[s].ratio) else 0
+        return CALM_COUNT if _recovers(series, s, n, mu, series[s].ratio, from_ms) else 0
     if above & BLIND:
         return 0
     reason = 0
-    if series[s].mode & MODE_GOOD and _recovers(series, s, n, mu, series[s].good_ratio):
+    if series[s].mode & MODE_GOOD and _recovers(series, s, n, mu, series[s].good_ratio, from_ms):
         reason |= CALM_GOOD
     row = series[s].deficit
     if not deficit.step(row, n, mu, series[s].slopes, from_ms, dt_ms):
@@ -116,10 +116,10 @@ def _test_silence(series: Rows, s: int, n: float, mu: float, from_ms: float) -> 
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float) -> bool:
+def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float, from_ms: float) -> bool:
     stretch = deficit.TYPICAL_STRETCH
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, stretch)
-    series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, ratio)
+    series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, ratio, from_ms)
     return bool(series[s].recovered >= CALM)
 
 

@@ -112,11 +112,13 @@ def test_the_onset_is_where_the_shortfall_began() -> None:
 
 
 def test_recovery_needs_evidence_and_one_good_hour_after_an_outage_gives_it() -> None:
-    """Nothing arriving never ends an alert; the usual count does."""
+    """Nothing arriving never ends an alert; the usual count does, and when it began is remembered."""
     row = np.zeros(deficit.COLUMNS)
-    for _ in range(50):
-        assert deficit.recover(row, 0.0, 10.0, 1.2, 20.0) == 0.0
-    assert deficit.recover(row, 10.0, 10.0, 1.2, 20.0) > math.log(200.0)
+    for hour in range(50):
+        assert deficit.recover(row, 0.0, 10.0, 1.2, 20.0, hour) == 0.0
+    assert deficit.recover(row, 10.0, 10.0, 1.2, 20.0, 50.0) > math.log(200.0)
+    assert deficit.recover(row, 10.0, 10.0, 1.2, 20.0, 51.0) > 2 * math.log(200.0)
+    assert row[deficit.RECOVERING_MS] == 50.0
 
 
 @settings(deadline=None)

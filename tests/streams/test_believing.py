@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, run
 
-from detectors import level
+from detectors import deficit, level
+from streams import ending
 from streams.allowance import speaks
-from streams.learn import YOUNG_DAYS
+from streams.history import History
 from streams.limits import BASKETS, COHORT, COUNT, PER_BASKETS, PER_COHORT, PER_COUNT, SILENCE
-from streams.series import ACCOUNT
+from streams.progress import YOUNG_DAYS
+from streams.series import ACCOUNT, LEAF
 from streams.settings import DetectionSettings
 
 HISTORY_DAYS = 6
@@ -114,6 +116,35 @@ def test_dear_clicks_in_totals_by_click_date_are_found() -> None:
     told = opened(changes)
     assert [a["signal"] for a in told][:1] == ["cpa_spike"]
     assert told[0]["at"] < "2026-01-12T00:00"
+
+
+def test_a_sale_taken_for_the_usual_level_is_told_and_then_believed() -> None:
+    """An account begins with a sale of three days: its end is told, under two names at most, and not again."""
+    first_days = [(0.0, 3.0, 1.8, 1.0, None)]
+    pipeline, changes = run(batch_of(history(30, a_day={("meta", "brand"): 60.0}, incidents=first_days)))
+    told = [a for a in opened(changes) if a["muted_by"] is None]
+    assert 1 <= len(told) <= 2
+    assert len({a["started_at"] for a in told}) == 1
+    learned = pipeline.registry.series["learned"][pipeline.registry.series["level"] == 0][0]
+    assert learned[level.A] / learned[level.B] == pytest.approx(1 / 20, rel=0.15)
+
+
+def test_when_an_alert_ends_what_came_since_it_was_over_is_learned() -> None:
+    """Ten hours since the incident: their conversions and their exposure are added; of a young account more than half
+    of what was known before goes."""
+    pipeline, _ = run(batch_of(history(7)))
+    registry, past = pipeline.registry, History(pipeline.registry)
+    leaf = int(np.flatnonzero(registry.series["level"] == LEAF)[0])
+    since_ms = past.end_ms(leaf) - 10 * HOUR_MS
+    registry.series["deficit"][leaf, deficit.RECOVERING_MS] = since_ms
+    came, before = past.since(leaf, since_ms), registry.series["learned"][leaf].copy()
+    ending.trust_recovery(past, leaf)
+    after = registry.series["learned"][leaf]
+    assert came.seen < after[level.A] < before[level.A] / 2.0 + came.seen
+    exposure = came.expected / level.rate(before, float(registry.series["pooled"][leaf]))
+    assert (after[level.A] - came.seen) / (after[level.B] - exposure) == pytest.approx(
+        before[level.A] / before[level.B]
+    )
 
 
 @pytest.mark.parametrize("words", ["1 per month", "2 per week"])
