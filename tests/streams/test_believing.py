@@ -135,16 +135,15 @@ def test_when_an_alert_ends_what_came_since_it_was_over_is_learned() -> None:
     pipeline, _ = run(batch_of(history(7)))
     registry, past = pipeline.registry, History(pipeline.registry)
     leaf = int(np.flatnonzero(registry.series["level"] == LEAF)[0])
-    since_ms = past.end_ms(leaf) - 10 * HOUR_MS
+    since_ms = past.end_ms(leaf) // HOUR_MS * HOUR_MS - 10 * HOUR_MS
     registry.series["deficit"][leaf, deficit.RECOVERING_MS] = since_ms
     came, before = past.since(leaf, since_ms), registry.series["learned"][leaf].copy()
     ending.trust_recovery(past, leaf)
     after = registry.series["learned"][leaf]
     assert came.seen < after[level.A] < before[level.A] / 2.0 + came.seen
     exposure = came.expected / level.rate(before, float(registry.series["pooled"][leaf]))
-    assert (after[level.A] - came.seen) / (after[level.B] - exposure) == pytest.approx(
-        before[level.A] / before[level.B]
-    )
+    rate = (after[level.A] - came.seen) / (after[level.B] - exposure)
+    assert rate == pytest.approx(before[level.A] / before[level.B])
 
 
 @pytest.mark.parametrize("words", ["1 per month", "2 per week"])
