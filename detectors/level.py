@@ -117,13 +117,26 @@ def commit(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
     row[B] = row[B] * keep + row[HOUR_X]
     mu = row[HOUR_MU]
     if mu > 0.0:
-        phi = dispersion(row)
-        most = max(GLITCH * (phi * mu + 1.0), (CLUSTERS * phi) ** 2)
-        square = min((row[HOUR_TOLD] - mu) ** 2, most) - SEASON_ERROR * mu * mu * doubted
+        square = min((row[HOUR_TOLD] - mu) ** 2, _most(row, mu)) - SEASON_ERROR * mu * mu * doubted
         keep = math.exp(-elapsed_ms / FORGET_SPREAD_MS)
         row[PEARSON] = row[PEARSON] * keep + square
         row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
     drop(row)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def spread(row: Row, n: float, mu: float, weight: float) -> None:
+    """Learn the dispersion alone from an hour with ``mu`` expected, with some ``weight``."""
+    if mu > 0.0:
+        row[PEARSON] += weight * min((n - mu) ** 2, _most(row, mu))
+        row[PEARSON_WEIGHT] += weight * mu
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _most(row: Row, mu: float) -> float:
+    """The largest square that an hour may teach."""
+    phi = dispersion(row)
+    return float(max(GLITCH * (phi * mu + 1.0), (CLUSTERS * phi) ** 2))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -54,6 +54,17 @@ def doubt(row: Row, hour: int, days: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def weekday_doubt(row: Row) -> float:
+    """Relative variance that a weekday's factor still has after the conversions that it was met with.
+
+    >>> round(weekday_doubt(np.zeros(COLUMNS)), 4), round(weekday_doubt(np.full(COLUMNS, 100.0)), 4)
+    (0.003, 0.0005)
+    """
+    of_day = row[EXPECTED : EXPECTED + HOURS].sum() / 7.0
+    return float(1.0 / (1.0 / WEEKDAY_VARIANCE + of_day / PHI))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def derive(row: Row, days: float, factors: Row) -> None:
     """Fill ``factors``, one per hour of the week, from what was seen on about ``days`` days.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import basket, level
-from streams.limits import BASKETS, COHORT, COUNT, SILENCE
+from streams.limits import BASKETS, COHORT, COUNT, ROAS, SILENCE
 from streams.series import LEAF
 
 Ints = NDArray[np.int64]
@@ -93,4 +93,4 @@ def _runs(series: Rows, sources: Rows, s: int) -> float:
     c = series[s].source
     cohorts = c < 0 or known_share(sources, c) > 0.0
     baskets = series[s].level != LEAF or series[s].basket[basket.COUNT] > 0.0
-    return COUNT + SILENCE + (COHORT if cohorts else 0.0) + (BASKETS if baskets else 0.0)
+    return COUNT + SILENCE + (COHORT if cohorts else 0.0) + (BASKETS + ROAS if baskets else 0.0)

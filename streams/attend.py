@@ -7,13 +7,14 @@ from dataclasses import replace
 from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
-from detectors import basket, cohort, deficit, level, outage
+from detectors import cohort, deficit, level, outage
 from streams import ending, naming, weigh
+from streams.baskets import Baskets
 from streams.history import HOUR_MS, History
-from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED, MODE_ROAS
+from streams.modes import BLIND, MODE_CPA, MODE_OUTAGE, MODE_RENAMED
 from streams.panes import COST
 from streams.part_alerts import PartAlerts
-from streams.placing import place_baskets, tell
+from streams.placing import tell
 from streams.series import Registry
 from streams.surplus import Surplus
 from streams.verdict import DAY, Verdicts
@@ -54,6 +55,7 @@ class Attention:
         self._statuses = statuses
         self._replaced = replaced
         self._parts = PartAlerts(registry, life, self._reset)
+        self._baskets = Baskets(registry, life, replaced, self._muted)
         self._surplus = Surplus(registry, life, implausibly_good == "told")
 
     def attend(self, s: int, reason: int, tick_ms: int) -> list[AlertChange]:
@@ -66,13 +68,13 @@ class Attention:
         if reason & weigh.CALM_GOOD:
             changes += self._surplus.end(s, tick_ms, BACK)
         if reason & weigh.CALM_BASKET:
-            changes += self._end_baskets(s, tick_ms, BACK)
+            changes += self._end(Name.ROAS_DROP, s, tick_ms, BACK)
         if reason & weigh.REVIEW:
             changes += self._review(s, tick_ms) + self._rename(s, tick_ms)
         if reason & (weigh.CPA | weigh.OUTAGE | weigh.COHORT) and self._still_suspect(s):
             changes += self._open_count(s, reason, tick_ms)
-        if reason & weigh.ROAS and basket.evidence(self._registry.series["basket"][s]) > 0.0:
-            changes += self._open_baskets(s, tick_ms)
+        if reason & (weigh.ROAS | weigh.BOTH):
+            changes += self._baskets.open(s, tick_ms, together=bool(reason & weigh.BOTH))
         if reason & weigh.GOOD:
             changes += self._surplus.open(s, tick_ms)
         return changes
@@ -112,25 +114,6 @@ class Attention:
         self._clear_around(t, s)
         return changes
 
-    def _open_baskets(self, s: int, tick_ms: int) -> list[AlertChange]:
-        onset_ms = self._verdicts.basket_onset_ms(s)
-        t = place_baskets(self._history, s, onset_ms, MODE_ROAS)
-        signal = self._verdicts.basket_signal(s, tick_ms, onset_ms)
-        if t != s:
-            here = self._verdicts.basket_signal(t, tick_ms, onset_ms)
-            signal = replace(here, evidence=max(here.evidence, signal.evidence))
-        known = self._life.is_open(signal.name, signal.scope) or signal.name in self._replaced
-        if known or self._known_above(t, MODE_ROAS):
-            basket.reset(self._registry.series["basket"][s])
-            return []
-        change = self._life.open(signal, self._muted(signal))
-        self._registry.series["mode"][t] |= MODE_ROAS
-        self._registry.series["basket_ratio"][t] = min(max(signal.ratio**EASED, 1.35), 2.0)
-        for row in {s, t, *self._history.above(t), *self._history.below(t)}:
-            basket.reset(self._registry.series["basket"][row])
-            basket.drop(self._registry.series["basket"][row])
-        return [change]
-
     def _muted(self, signal: Signal) -> str | None:
         if signal.name == Name.TRACKING_OUTAGE or signal.source is None or signal.campaign is None:
             return None
@@ -160,7 +143,7 @@ class Attention:
 
     def _end(self, name: Name, s: int, tick_ms: int, why: str) -> list[AlertChange]:
         if name is Name.ROAS_DROP:
-            return self._end_baskets(s, tick_ms, why)
+            return self._baskets.end(s, self._figures(name, s, tick_ms), why)
         return self._surplus.end(s, tick_ms, why) if name is Name.IMPLAUSIBLY_GOOD else self._end_count(s, tick_ms, why)
 
     def _rename(self, s: int, tick_ms: int) -> list[AlertChange]:
@@ -203,27 +186,20 @@ class Attention:
         hours = 24 if self._history.is_daily(s) else 3
         from_ms = max(started_ms or 0, tick_ms - hours * HOUR_MS)
         if name is Name.ROAS_DROP:
-            return self._verdicts.basket_signal(s, tick_ms, from_ms)
+            return self._baskets.figures(s, tick_ms, from_ms)
         return self._verdicts.count_signal(name, s, tick_ms, from_ms)
 
     def _end_count(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
-        changes = []
+        changes, scope = [], self._registry.scope(s)
+        started_ms = [self._life.started_ms(name, scope) or tick_ms for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE)]
         for name in (Name.TRACKING_OUTAGE, Name.CPA_SPIKE):
-            if self._life.is_open(name, self._registry.scope(s)):
+            if self._life.is_open(name, scope):
                 changes.append(self._life.resolve(self._figures(name, s, tick_ms), why))
         if why is BACK:
-            ending.trust_recovery(self._history, s)
+            ending.trust_recovery(self._history, s, min(started_ms))
         self._registry.series["mode"][s] &= ~(BLIND | MODE_RENAMED)
         self._clear_around(s, s)
         self._reset(s)
-        return changes
-
-    def _end_baskets(self, s: int, tick_ms: int, why: str) -> list[AlertChange]:
-        changes = []
-        if self._life.is_open(Name.ROAS_DROP, self._registry.scope(s)):
-            changes.append(self._life.resolve(self._figures(Name.ROAS_DROP, s, tick_ms), why))
-        self._registry.series["mode"][s] &= ~MODE_ROAS
-        basket.reset(self._registry.series["basket"][s])
         return changes
 
     def _known_above(self, s: int, modes: int) -> bool:
@@ -241,6 +217,7 @@ class Attention:
         deficit.reset(series["deficit"][row])
         series["timer"][row] = 0.0
         series["cohort"][row] = 0.0
+        series["roas"][row] = 0.0
         series["since_hour"][row] = self._history.end_ms(row) // HOUR_MS + 1
         series["hot"][row] = 0
         level.drop(series["learned"][row])

@@ -6,7 +6,7 @@ import math
 
 from detectors import basket, deficit, level
 from streams.history import HOUR_MS, History
-from streams.hours import HOURS
+from streams.hours import EXPECTED, HOURS, SEEN
 from streams.modes import BLIND
 from streams.progress import youth
 from streams.series import LEAF
@@ -50,18 +50,29 @@ def believe(history: History, s: int) -> None:
         baskets[basket.MEAN] += lost.baskets_off / lost.baskets
 
 
-def trust_recovery(history: History, s: int) -> None:
+def trust_recovery(history: History, s: int, started_ms: int) -> None:
     """Learn what came since the incident of ``s`` was over, as it would have been learned without an alert.
 
     Of a young account the level from before counts less: it may be what was wrong (a promotion taken for the usual).
+    Where alerts have come and gone before, the alert itself is believed to be the noise of ``s``, the more the more.
     """
     registry = history.registry
     keep = 1.0 / youth(registry.accounts.rows, int(registry.series["account"][s]))
     from_ms = -(-int(registry.series["deficit"][s, deficit.RECOVERING_MS]) // HOUR_MS) * HOUR_MS
+    restless = float(registry.series["restless"][s])
+    _learn_spread(history, s, started_ms, from_ms, restless / (1.0 + restless))
+    _learn_spread(history, s, from_ms, history.end_ms(s), 1.0)
+    registry.series["restless"][s] = restless + 1.0
     for row in (s, *history.below(s)):
         own_alert = row != s and registry.series["mode"][row] & BLIND
         if registry.series["level"][row] == LEAF and not own_alert and from_ms < history.end_ms(row):
             _learn(history, row, from_ms, keep)
+
+
+def _learn_spread(history: History, s: int, from_ms: int, to_ms: int, weight: float) -> None:
+    """What the hours between two moments say of the dispersion."""
+    for seen, expected in history.hours(s, from_ms // HOUR_MS, to_ms // HOUR_MS - 1)[:, [SEEN, EXPECTED]]:
+        level.spread(history.registry.series["learned"][s], seen, expected, weight)
 
 
 def _learn(history: History, leaf: int, from_ms: int, keep: float) -> None:

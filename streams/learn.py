@@ -24,6 +24,8 @@ Rows = NDArray[Any]
 
 DAY_KEEP = 0.98
 """Share of the seasons, delays and their like that a day leaves."""
+RESTLESS_KEEP = 0.9
+"""Share of the memory of ended alerts that a day leaves."""
 WIDE_VARIANCE = 0.002
 """Relative variance of what a source or an account expects: its campaigns begin, rest and are promoted together.
 
@@ -32,6 +34,11 @@ YOUNG_WIDE_DAYS = 10.0
 LATE_STAGE = lag.STAGES - 2
 LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
+WEEKDAY_CAUTION = 1.4
+"""Times what weekdays are plausibly in doubt by, over the number of scopes that speak.
+
+Neighbouring days are wrong together, hence more than 1.  What all scopes may say falsely is added up as if they never
+agreed, so an account of many has room for this, and one of a single campaign has none (``docs/detectors.md``)."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -128,6 +135,8 @@ def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> 
     days = age_days(accounts, a)
     season.derive(accounts[a].season, days, accounts[a].factor)
     lasting = drift.lasting(accounts[a].drift)
+    mood = drift.passing(accounts[a].drift)
+    mood += WEEKDAY_CAUTION / _voices(series, mine) * season.weekday_doubt(accounts[a].season)
     latest = 0.0
     for s in mine:
         row = series[s].learned
@@ -139,7 +148,16 @@ def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> 
         if series[s].level != LEAF:
             shifting += WIDE_VARIANCE * (1.0 + YOUNG_WIDE_DAYS / max(days, 1.0))
         series[s].doubt = deficit.doubt(row[level.A] + level.PRIOR_CONVERSIONS, days, lasting + shifting)
-        series[s].mood = drift.passing(accounts[a].drift)
+        series[s].mood = mood
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _voices(series: Rows, mine: Ints) -> float:
+    """How many scopes of an account have something of their own to say, at least 1."""
+    found = 0.0
+    for s in mine:
+        found += 1.0 if speaks(series, s) else 0.0
+    return max(found, 1.0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -188,6 +206,7 @@ def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _end_day(series: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     for s in mine:
+        series[s].restless *= RESTLESS_KEEP
         if series[s].level == LEAF:
             drift.end_day(series[s].day, series[s].phi, accounts[a].drift)
     accounts[a].drift *= DAY_KEEP

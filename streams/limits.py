@@ -16,7 +16,7 @@ from detectors import deficit, outage
 
 Rows = NDArray[Any]
 
-COUNT, COHORT, SILENCE, BASKETS = 0.42, 0.18, 0.2, 0.2
+COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.18, 0.2, 0.16, 0.04
 """Shares of a series' allowance that its tests take."""
 SUSPICION = 0.3
 """Share of the evidence that alarms, in nats, from which nothing is learned.
@@ -26,8 +26,8 @@ SILENT = 10.0
 """Conversions expected that a decision on silence rests on."""
 
 # The columns of a row of limits: one over the limit of each test, then the dispersion of silence.
-PER_COUNT, PER_COHORT, PER_SILENCE, PER_BASKETS, SILENT_PHI = range(5)
-COLUMNS = 5
+PER_COUNT, PER_COHORT, PER_SILENCE, PER_BASKETS, PER_ROAS, SILENT_PHI = range(6)
+COLUMNS = 6
 # The columns of what is suspicious, in nats.
 COUNT_NATS, COHORT_NATS, BASKETS_NATS = range(3)
 TESTS = 3
@@ -47,6 +47,7 @@ def renew(series: Rows, s: int) -> None:
     row[PER_COHORT] = COHORT / quiet
     row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
     row[PER_BASKETS] = BASKETS / quiet
+    row[PER_ROAS] = ROAS / quiet
     row[SILENT_PHI] = phi
     nats = series[s].suspicious
     nats[COUNT_NATS] = SUSPICION * math.log(quiet / COUNT)

@@ -7,5 +7,7 @@ BLIND = MODE_CPA | MODE_OUTAGE
 """With one of these open, a series' conversions count in nothing wider, and are not learned."""
 MODE_GOOD = 16
 """Implausibly many conversions."""
+MODE_BOTH = 32
+"""The open alert of a drop of ROAS was found by counts and baskets together."""
 UNUSUAL = BLIND | MODE_GOOD
 """With one of these open, a series is not learned."""

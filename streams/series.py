@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, drift, lag, level, outage, season
+from detectors import basket, cohort, deficit, drift, lag, level, outage, roas, season
 from events.batch import Key
 from streams import hours, limits
 from streams.columns import Columns, Spec
@@ -42,6 +42,7 @@ SERIES: Spec = {
     "since_hour": (np.int64, (), 0),
     "timer": (np.float64, (outage.COLUMNS,), 0.0),
     "basket": (np.float64, (basket.COLUMNS,), 0.0),
+    "roas": (np.float64, (roas.COLUMNS,), 0.0),
     "mode": (np.int64, (), 0),
     "hot": (np.int64, (), 0),
     "ratio": (np.float64, (), 2.0),
@@ -50,6 +51,7 @@ SERIES: Spec = {
     "good_ratio": (np.float64, (), 0.5),
     "basket_ratio": (np.float64, (), 1.6),
     "recovered": (np.float64, (), 0.0),
+    "restless": (np.float64, (), 0.0),
     "pooled": (np.float64, (), 0.0),
     "target_cpa": (np.float64, (), 0.0),
     "target_roas": (np.float64, (), 0.0),

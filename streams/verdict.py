@@ -6,7 +6,7 @@ import math
 
 from alerts.change import Point, rfc3339
 from alerts.signal import Name, Signal
-from detectors import basket, cohort, deficit, outage
+from detectors import basket, cohort, deficit, outage, roas
 from streams import weigh
 from streams.history import HOUR_MS, History
 from streams.hours import HOURS
@@ -91,6 +91,22 @@ class Verdicts:
         evidence = math.log10(1.0 + basket.evidence(row))
         figures = (observed, expected, low, high)
         return self._signal(Name.ROAS_DROP, s, at_ms, onset_ms, measure, figures, evidence, math.exp(-shift), loss)
+
+    def both_signal(self, s: int, at_ms: int, onset_ms: int) -> Signal:
+        """The signal of a drop of return on ad spend since ``onset_ms``: conversions fewer, baskets smaller."""
+        series = self._registry.series
+        lost = self._history.since(s, onset_ms)
+        _, cost, value = (float(x) for x in series["usual"][s])
+        observed, expected = _over(lost.value_micros, lost.cost_micros), _over(value, cost)
+        variance = self._history.phi(s, lost.expected) / max(lost.expected, 1.0)
+        variance += basket.spread(series["basket"][s]) / max(lost.baskets, 1.0)
+        around = math.exp(2.0 * math.sqrt(variance))
+        low, high = (None, None) if expected is None else (expected / around, expected * around)
+        ratio = expected / observed if expected and observed else 1.0
+        loss = round(lost.value_micros / lost.hours * max(ratio - 1.0, 0.0))
+        evidence = math.log10(1.0 + float(series["roas"][s, roas.EVIDENCE]))
+        figures = (observed, expected, low, high)
+        return self._signal(Name.ROAS_DROP, s, at_ms, onset_ms, "roas", figures, evidence, ratio, loss)
 
     def _signal(
         self,

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, lag, outage
+from detectors import basket, cohort, deficit, lag, outage, roas
 from streams import hours
 from streams.allowance import known_share, speaks
 from streams.hours import HOUR_MS, HOURS
@@ -20,6 +20,7 @@ from streams.limits import (
     PER_BASKETS,
     PER_COHORT,
     PER_COUNT,
+    PER_ROAS,
     PER_SILENCE,
     SILENT_PHI,
 )  # fmt: skip
@@ -30,7 +31,18 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[Any]
 
-CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD = 1, 2, 4, 8, 16, 32, 64, 128, 256
+CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD, BOTH = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+    128,
+    256,
+    512,
+)
 """Why a series wants attention, as bits."""
 CALM = math.log(30.0)
 """Nats of evidence for being back to normal that end an alert."""
@@ -48,9 +60,24 @@ def weigh(series: Rows, s: int, from_ms: float, dt_ms: float, warm: bool) -> int
     reason = 0
     if series[s].expected > 0.0 or series[s].count > 0.0:
         reason |= _test_count(series, s, from_ms, dt_ms, above)
+    if series[s].basket[basket.COUNT] >= basket.MIN_BASKETS and warm:
+        _test_both(series, s, from_ms, dt_ms, above)
     if series[s].baskets > 0.0:
         reason |= _test_baskets(series, s, from_ms, above, warm)
     return reason
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _test_both(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) -> None:
+    """Let counts and baskets of the step speak together."""
+    if (series[s].mode | above) & (BLIND | MODE_ROAS):
+        series[s].roas[:] = 0.0
+        return
+    slopes = series[s].slopes[0]
+    change = series[s].count * slopes[deficit.PER_SEEN] + series[s].expected * slopes[deficit.PER_DUE]
+    if series[s].baskets > 0.0:
+        change += basket.log_ratio(series[s].basket, series[s].baskets, series[s].basket_off, roas.SMALLER)
+    roas.step(series[s].roas, series[s].expected, change - dt_ms / deficit.FADE_MS, from_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -97,6 +124,7 @@ def suspect(series: Rows, s: int) -> float:
             total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] * series[s].limits[PER_COHORT])
     if (above | series[s].mode) & MODE_ROAS == 0:
         total += _share(series, s, ROAS, basket.evidence(series[s].basket) * series[s].limits[PER_BASKETS])
+        total += _share(series, s, BOTH, series[s].roas[roas.EVIDENCE] * series[s].limits[PER_ROAS])
     return total
 
 

@@ -31,7 +31,7 @@ HISTORY_H = 21 * 24.0
 ONSETS_H = 72.0
 PATIENCE = 6.0
 """Limits after which a delay is taken as that long, and counted as missed."""
-ALL_SHARES = limits.COUNT + limits.SILENCE + limits.BASKETS
+ALL_SHARES = limits.COUNT + limits.SILENCE + limits.BASKETS + limits.ROAS
 """Shares of the tests that an account of one campaign without click times is put to; its source and itself say what
 the campaign says, and take none."""
 MINUTELY_A_DAY = 1000.0

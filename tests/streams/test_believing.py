@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, run
+from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, purchase, run
 
 from detectors import deficit, level
 from streams import ending
 from streams.allowance import speaks
 from streams.history import History
-from streams.limits import BASKETS, COHORT, COUNT, PER_BASKETS, PER_COHORT, PER_COUNT, SILENCE
+from streams.limits import (
+    BASKETS,
+    COHORT,
+    COUNT,
+    PER_BASKETS,
+    PER_COHORT,
+    PER_COUNT,
+    PER_ROAS,
+    ROAS,
+    SILENCE,
+)
 from streams.progress import YOUNG_DAYS
 from streams.series import ACCOUNT, LEAF
 from streams.settings import DetectionSettings
@@ -138,12 +148,37 @@ def test_when_an_alert_ends_what_came_since_it_was_over_is_learned() -> None:
     since_ms = past.end_ms(leaf) // HOUR_MS * HOUR_MS - 10 * HOUR_MS
     registry.series["deficit"][leaf, deficit.RECOVERING_MS] = since_ms
     came, before = past.since(leaf, since_ms), registry.series["learned"][leaf].copy()
-    ending.trust_recovery(past, leaf)
+    ending.trust_recovery(past, leaf, since_ms)
     after = registry.series["learned"][leaf]
     assert came.seen < after[level.A] < before[level.A] / 2.0 + came.seen
     exposure = came.expected / level.rate(before, float(registry.series["pooled"][leaf]))
     rate = (after[level.A] - came.seen) / (after[level.B] - exposure)
     assert rate == pytest.approx(before[level.A] / before[level.B])
+
+
+def test_a_return_that_falls_by_a_little_of_each_is_one_drop_of_roas() -> None:
+    """Conversions and baskets times 0.7 for two days: neither says so first, the return on ad spend does."""
+    _, changes = run(batch_of(history(12, seed=2, incidents=[(10.0, 12.0, 0.7, 0.7, None)])))
+    first = opened(changes)[0]
+    assert (first["signal"], first["measure"], first["campaign"]) == ("roas_drop", "roas", "brand")
+    assert first["at"] < "2026-01-11T12:00"
+    assert first["expected"] == pytest.approx(2.8, rel=0.1)
+    assert first["observed"] < 0.7 * first["expected"]
+
+
+def test_a_stream_as_restless_as_its_alerts_is_not_told_of_for_ever() -> None:
+    """Counts five times as spread as any prior believes: what alerts show of that is learned when they end."""
+    draw, minute = np.random.default_rng(4), 60_000
+    facts: list[tuple[int, bytes]] = []
+    for hour in range(40 * 24):
+        start_ms = START_MS + hour * HOUR_MS
+        facts += [(at, delivery(len(facts), at, 20.0)) for at in range(start_ms, start_ms + HOUR_MS, 5 * minute)]
+        for _ in range(draw.poisson(10.0 * draw.gamma(1.5) / 1.5)):
+            at_ms = start_ms + int(draw.integers(HOUR_MS))
+            facts.append((at_ms, purchase(len(facts), at_ms)))
+    _, changes = run(batch_of([fact for _, fact in sorted(facts, key=lambda fact: fact[0])]))
+    told = [a["at"] for a in opened(changes) if a["muted_by"] is None]
+    assert len([at for at in told if at > "2026-01-22"]) <= 4
 
 
 @pytest.mark.parametrize("words", ["1 per month", "2 per week"])
@@ -158,12 +193,12 @@ def test_the_shares_of_all_tests_add_up_to_the_promise(words: str) -> None:
             a_day = max(series["rate_a_day"][s], 1.0)
             limits = series["limits"][s]
             total += a_day * limits[PER_COUNT]
-            total += a_day * limits[PER_BASKETS]
+            total += a_day * (limits[PER_BASKETS] + limits[PER_ROAS])
             total += SILENCE / series["quiet_days"][s]
             assert a_day * limits[PER_COHORT] == pytest.approx(COHORT / series["quiet_days"][s])
     due = 1.0 / (settings.quiet_days * (1.0 + YOUNG_DAYS / age_days))
     assert 0.9 * due <= total <= 1.1 * due
-    assert pytest.approx(1.0) == COUNT + COHORT + SILENCE + BASKETS
+    assert pytest.approx(1.0) == COUNT + COHORT + SILENCE + BASKETS + ROAS
 
 
 def test_a_scope_that_says_what_its_only_part_says_takes_no_share() -> None:
