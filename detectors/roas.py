@@ -3,8 +3,8 @@
 Counts and baskets are tested apart (:mod:`detectors.deficit`, :mod:`detectors.basket`); a return that halves because
 each of them falls by a third is told sooner by both together.  Given how many conversions came, their baskets say
 something of their own, so the likelihood ratio of "``DEARER`` times the price and baskets divided by ``exp(SMALLER)``"
-is the product of the two, and ``R <- (mu + R) * LR`` promises as much as each does alone.  Alternatives milder than
-that in both would be told from honest wandering by nobody: prices and baskets wander by some five per cent each.
+is the product of the two, and ``R <- (mu + R) * LR`` promises as much as each does alone.  Milder alternatives are not
+looked for.
 """
 
 from __future__ import annotations

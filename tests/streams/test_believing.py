@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, purchase, run
+from small_worlds import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, batch_of, delivery, history, line, run
 
 from detectors import deficit, level
 from streams import ending
 from streams.allowance import speaks
 from streams.history import History
+from streams.hours import EXPECTED
 from streams.limits import (
     BASKETS,
     COHORT,
@@ -166,19 +167,22 @@ def test_a_return_that_falls_by_a_little_of_each_is_one_drop_of_roas() -> None:
     assert first["observed"] < 0.7 * first["expected"]
 
 
-def test_a_stream_as_restless_as_its_alerts_is_not_told_of_for_ever() -> None:
-    """Counts five times as spread as any prior believes: what alerts show of that is learned when they end."""
-    draw, minute = np.random.default_rng(4), 60_000
-    facts: list[tuple[int, bytes]] = []
-    for hour in range(40 * 24):
-        start_ms = START_MS + hour * HOUR_MS
-        facts += [(at, delivery(len(facts), at, 20.0)) for at in range(start_ms, start_ms + HOUR_MS, 5 * minute)]
-        for _ in range(draw.poisson(10.0 * draw.gamma(1.5) / 1.5)):
-            at_ms = start_ms + int(draw.integers(HOUR_MS))
-            facts.append((at_ms, purchase(len(facts), at_ms)))
-    _, changes = run(batch_of([fact for _, fact in sorted(facts, key=lambda fact: fact[0])]))
-    told = [a["at"] for a in opened(changes) if a["muted_by"] is None]
-    assert len([at for at in told if at > "2026-01-22"]) <= 4
+@pytest.mark.parametrize(("others", "weight"), [(0.0, 0.0), (1.0, 0.5), (3.0, 0.75)])
+def test_alerts_that_come_and_go_teach_the_noise_of_their_scope(others: float, weight: float) -> None:
+    """Of the hours of an alert counts with the weight of those that ended before, of those after it with all."""
+    pipeline, _ = run(batch_of(history(7)))
+    registry, past = pipeline.registry, History(pipeline.registry)
+    series, leaf = registry.series, int(np.flatnonzero(registry.series["level"] == LEAF)[0])
+    over = past.end_ms(leaf) // HOUR_MS - 10
+    series["deficit"][leaf, deficit.RECOVERING_MS] = over * HOUR_MS
+    series["restless"][leaf] = others
+    before = series["learned"][leaf].copy()
+    ending.trust_recovery(past, leaf, (over - 20) * HOUR_MS)
+    due = past.hours(leaf, over - 20, over + 9)[:, EXPECTED]
+    gained = series["learned"][leaf] - before
+    assert gained[level.PEARSON_WEIGHT] == pytest.approx(weight * due[:20].sum() + due[20:].sum())
+    assert gained[level.PEARSON] > 0.0
+    assert series["restless"][leaf] == others + 1.0
 
 
 @pytest.mark.parametrize("words", ["1 per month", "2 per week"])
