@@ -39,8 +39,10 @@ YOUNG_VARIANCE = 0.008
 """What a level that rests on one day does not know of other days; it falls as days are added."""
 LUMP = 10.0
 """Conversions' worth of onsets that a step has at most: within a day told in one number there is one, not hundreds."""
-FADE_MS = 4 * DAY_MS
-"""Evidence fades so slowly: what creeps in over weeks is the new normal, not an incident."""
+FADE_MS = 16 * DAY_MS
+"""Evidence fades by a nat in so long: what creeps in over weeks is the new normal, not an incident."""
+MOOD_DAYS = 1.4
+"""Days' worth of conversions that a day's mood is shared by: neighbouring days are wrong together."""
 INFORMATION = 1.0 - 1.0 / GRID_ARRAY - np.log(GRID_ARRAY) / GRID_ARRAY
 """Nats that an expected conversion brings when each ratio is true and counts are Poisson."""
 LEAST_NATS = 2.0
@@ -74,9 +76,10 @@ def spread(phi: float, doubted: float, mood: float, a_day: float, stretch: float
     """Variance over mean of a count with ``stretch`` conversions expected.
 
     ``phi``: of the counts themselves; ``doubted``: :func:`doubt` of the level, shared by the whole stretch; ``mood``:
-    relative variance of the conversion rate from day to day, shared by the ``a_day`` conversions of a day at most.
+    relative variance of the conversion rate from day to day, shared by the ``a_day`` conversions of ``MOOD_DAYS`` days
+    at most.
     """
-    return phi + stretch * doubted + min(stretch, a_day) * mood
+    return phi + stretch * doubted + min(stretch, MOOD_DAYS * a_day) * mood
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -253,8 +256,9 @@ class ConversionDeficit(SupervisedAnomalyDetector):
             step(self._row, float(y), mu, self._slopes(), self._at_ms, float(x["dt_ms"]))
         self._at_ms += float(x["dt_ms"])
         level.note(self._level, float(y), exposure, mu)
+        level.close(self._level, float(x["dt_ms"]))
         if math.log10(1.0 + max(evidence(self._row), surplus(self._row))) < self.suspect:
-            level.commit(self._level, float(x["dt_ms"]))
+            level.commit(self._level)
 
     def score_one(self, x: dict[str, Any], y: float) -> float:
         """Evidence after this step, ``log10(1 + R)``, without taking it."""

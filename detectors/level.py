@@ -4,8 +4,9 @@ Spend reaches the conversion count late.  The arrived exposure of a step is spen
 exponentially weighted mean of the spend rate per stage of the lag; each mean is divided by its own start-up weight, so
 that a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean
 of a gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
-exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits in the hour's sums and is learned when the
-suspicion has passed, or never.
+exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits, hour by hour, and is learned when the
+suspicion has passed, or never: a suspicion passes when the hours after it make up for the hours that raised it, so what
+waited must teach the dispersion by its hours, and not by a sum in which they cancel.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ from detectors import lag
 Row = NDArray[np.float64]
 
 FORGET_MS = 14 * 86_400_000.0
-FORGET_SPREAD_MS = 10 * 86_400_000.0
+FORGET_SPREAD_MS = 20 * 86_400_000.0
 PRIOR_CONVERSIONS = 6.0
 MIN_CONVERSIONS = 10.0
 
 # The columns of a level row.
-A, B, PEARSON, PEARSON_WEIGHT, HOUR_N, HOUR_X, HOUR_MU, HOUR_TOLD, SPENT = range(9)
+A, B, PEARSON, PEARSON_WEIGHT = range(4)
+HOUR_N, HOUR_X, HOUR_MU, HOUR_TOLD, CLOSED_MU, CLOSED_TOLD, SQUARES, WAITED_MS = range(4, 12)
+SPENT = 12
 WEIGHT = SPENT + lag.STAGES - 1
 COLUMNS = WEIGHT + lag.STAGES - 1
-"""After the sums: the mean spend rate per exponential of the lag, then how far each mean has started up."""
+"""What is learned; then what waits: sums of the running hour and of those before it, what of them belongs to hours that
+are over, the squares of those, and how long they took; then the mean spend rate per exponential of the lag, and how far
+each mean has started up."""
 GLITCH = 16.0
 CLUSTERS = 6.0
 """An hour teaches the dispersion at most so many times what it should, or the square of so many clusters of ``phi``
@@ -107,20 +112,30 @@ def note(row: Row, n: float, exposure: float, mu: float) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def commit(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
-    """Learn the waiting sums: the level always, the dispersion where an expectation stood.
+def close(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
+    """End the running hour, which took ``elapsed_ms``: from now on it waits as those before it.
 
-    ``doubted``: relative variance of that expectation; what it explains is no dispersion.
+    ``doubted``: relative variance of what was expected; what it explains is no dispersion.
     """
-    keep = math.exp(-elapsed_ms / FORGET_MS)
+    mu = row[HOUR_MU] - row[CLOSED_MU]
+    if mu > 0.0:
+        square = (row[HOUR_TOLD] - row[CLOSED_TOLD] - mu) ** 2
+        row[SQUARES] += min(square, _most(row, mu)) - SEASON_ERROR * mu * mu * doubted
+    row[CLOSED_MU] = row[HOUR_MU]
+    row[CLOSED_TOLD] = row[HOUR_TOLD]
+    row[WAITED_MS] += elapsed_ms
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def commit(row: Row) -> None:
+    """Learn the hours that wait: the level always, the dispersion where an expectation stood."""
+    keep = math.exp(-row[WAITED_MS] / FORGET_MS)
     row[A] = row[A] * keep + row[HOUR_N]
     row[B] = row[B] * keep + row[HOUR_X]
-    mu = row[HOUR_MU]
-    if mu > 0.0:
-        square = min((row[HOUR_TOLD] - mu) ** 2, _most(row, mu)) - SEASON_ERROR * mu * mu * doubted
-        keep = math.exp(-elapsed_ms / FORGET_SPREAD_MS)
-        row[PEARSON] = row[PEARSON] * keep + square
-        row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + mu
+    if row[HOUR_MU] > 0.0:
+        keep = math.exp(-row[WAITED_MS] / FORGET_SPREAD_MS)
+        row[PEARSON] = row[PEARSON] * keep + row[SQUARES]
+        row[PEARSON_WEIGHT] = row[PEARSON_WEIGHT] * keep + row[HOUR_MU]
     drop(row)
 
 
@@ -141,11 +156,8 @@ def _most(row: Row, mu: float) -> float:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def drop(row: Row) -> None:
-    """Forget the waiting sums unlearned: they belong to an incident."""
-    row[HOUR_N] = 0.0
-    row[HOUR_X] = 0.0
-    row[HOUR_MU] = 0.0
-    row[HOUR_TOLD] = 0.0
+    """Forget what waits unlearned: it belongs to an incident."""
+    row[HOUR_N : WAITED_MS + 1] = 0.0
 
 
 class ConversionLevel(base.Regressor):
@@ -172,7 +184,8 @@ class ConversionLevel(base.Regressor):
         """Learn ``y`` conversions on the exposure of ``x``."""
         exposure = arrive_after(self._row, float(x["cost"]), float(x["dt_ms"]), np.asarray(self.weights))
         note(self._row, float(y), exposure, exposure * rate(self._row, 0.0))
-        commit(self._row, float(x["dt_ms"]))
+        close(self._row, float(x["dt_ms"]))
+        commit(self._row)
 
     def predict_one(self, x: dict[str, Any]) -> float:
         """Expected conversions of the step; changes nothing."""

@@ -5,6 +5,10 @@ conversions seen to conversions expected without it, drawn towards 1 by what is 
 ``v`` of which a variance of ``V`` is plausible counts with the weight ``V / (V + v)`` (Efron and Morris 1973).  Counts
 give a ratio the variance ``phi / n``; a weekday that was met on few days is in doubt by a day's mood as well.  So a
 young account takes the hour of day first, then the weekdays, and single hours of the week only when they insist.
+
+Weekdays are learned together, since neighbours are alike: with ``K`` their covariance beforehand and ``D`` the
+variances of what was seen, ``K (K + D)^-1`` of the ratios is believed and ``K - K (K + D)^-1 K`` stays in doubt (the
+posterior of a Gaussian prior; Rasmussen and Williams 2006, equations 2.25 and 2.26).
 """
 
 from __future__ import annotations
@@ -16,11 +20,17 @@ from numpy.typing import NDArray
 Row = NDArray[np.float64]
 
 HOURS = 168
-HOUR_VARIANCE, WEEKDAY_VARIANCE, CELL_VARIANCE = 0.03, 0.003, 0.0005
-"""How much factors plausibly vary: hours of the day by 17 %, weekdays by 5 %, single hours of the week by 2 %."""
+HOUR_VARIANCE, WEEKDAY_VARIANCE, CELL_VARIANCE = 0.03, 0.005, 0.0005
+"""How much factors plausibly vary: hours of the day by 17 %, weekdays by 7 %, single hours of the week by 2 %."""
+KINSHIP = (1.0, 0.3, -0.4, -0.4, -0.4, -0.4, 0.3)
+"""Correlation of weekdays so many days apart: that of two neighbouring days which differ from the other five, wherever
+in the week they stand."""
+ALIKE = WEEKDAY_VARIANCE * np.array([[KINSHIP[(i - j) % 7] for j in range(7)] for i in range(7)])
+UNSEEN = 1e6
+"""Variance of a weekday that was not met yet."""
 PHI = 1.5
 DAY_MOOD = 0.004
-"""Relative variance that one day adds for reasons of its own."""
+"""Relative variance that a day adds for reasons of its own while no day like it was met: its account has just begun."""
 LEAST, MOST = 0.2, 5.0
 
 # The columns of a season row: conversions seen and expected without season, by hour of the week.
@@ -54,37 +64,49 @@ def doubt(row: Row, hour: int, days: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def weekday_doubt(row: Row) -> float:
-    """Relative variance that a weekday's factor still has after the conversions that it was met with.
+def derive(row: Row, days: float, mood: float, factors: Row) -> float:
+    """Fill ``factors``, one per hour of the week, from what was seen on about ``days`` days; the doubt about weekdays.
 
-    >>> round(weekday_doubt(np.zeros(COLUMNS)), 4), round(weekday_doubt(np.full(COLUMNS, 100.0)), 4)
-    (0.003, 0.0005)
-    """
-    of_day = row[EXPECTED : EXPECTED + HOURS].sum() / 7.0
-    return float(1.0 / (1.0 / WEEKDAY_VARIANCE + of_day / PHI))
+    ``mood``: relative variance of single days.  The mean of the factors, weighted with what was expected, is 1: the
+    level is learned elsewhere.  The doubt is a relative variance, the mean over the weekdays.
 
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def derive(row: Row, days: float, factors: Row) -> None:
-    """Fill ``factors``, one per hour of the week, from what was seen on about ``days`` days.
-
-    Their mean, weighted with what was expected, is 1: the level is learned elsewhere.
+    >>> factors = np.ones(HOURS)
+    >>> derive(np.zeros(COLUMNS), 0.0, 0.0, factors), round(derive(np.full(COLUMNS, 100.0), 70.0, 0.0, factors), 4)
+    (0.005, 0.0004)
     """
     factors[:] = 1.0
     expected = row[EXPECTED : EXPECTED + HOURS].sum()
     if expected <= 0.0:
-        return
+        return WEEKDAY_VARIANCE
     usual = row[EXPECTED : EXPECTED + HOURS] * (row[SEEN : SEEN + HOURS].sum() / expected)
     for h in range(24):
         factors[h::24] = shrunk(row[SEEN + h : SEEN + HOURS : 24].sum(), usual[h::24].sum(), HOUR_VARIANCE, 0.0)
-    doubted = DAY_MOOD * 7.0 / max(days, 1.0)
-    for d in range(7):
-        cells = slice(24 * d, 24 * d + 24)
-        told = (usual[cells] * factors[cells]).sum()
-        factors[cells] *= shrunk(row[SEEN + 24 * d : SEEN + 24 * d + 24].sum(), told, WEEKDAY_VARIANCE, doubted)
+    weeks = max(days, 1.0) / 7.0
+    doubted = mood / weeks + DAY_MOOD / weeks**2
+    unknown = _weekdays(row, usual, doubted, factors)
     for c in range(HOURS):
         factors[c] *= shrunk(row[SEEN + c], usual[c] * factors[c], CELL_VARIANCE, doubted)
     factors *= expected / (row[EXPECTED : EXPECTED + HOURS] * factors).sum()
+    return float(unknown)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _weekdays(row: Row, usual: Row, doubted: float, factors: Row) -> float:
+    """Put what is believed of the weekdays into ``factors``; the relative variance that stays in doubt."""
+    off = np.zeros(7)
+    known = ALIKE + UNSEEN * np.eye(7)
+    for d in range(7):
+        cells = slice(24 * d, 24 * d + 24)
+        told = (usual[cells] * factors[cells]).sum()
+        if told > 0.0:
+            known[d, d] = ALIKE[d, d] + PHI / told + doubted
+            off[d] = row[SEEN + 24 * d : SEEN + 24 * d + 24].sum() / told - 1.0
+    believed = np.linalg.solve(known, ALIKE)
+    left = WEEKDAY_VARIANCE
+    for d in range(7):
+        factors[24 * d : 24 * d + 24] *= max(LEAST, min(MOST, 1.0 + (believed[:, d] * off).sum()))
+        left -= (ALIKE[d] * believed[:, d]).sum() / 7.0
+    return float(max(left, 0.0))
 
 
 def hour_of_week(local_ms: int) -> int:

@@ -12,7 +12,7 @@ from detectors import deficit, drift, lag, level, season
 from streams import limits
 from streams.allowance import share_out, speaks
 from streams.clocks import hour_of_week
-from streams.hours import HOUR_MS, HOURS
+from streams.hours import EXPECTED, HOUR_MS, HOURS, SEEN
 from streams.modes import MODE_ROAS, UNUSUAL
 from streams.panes import CONVERSIONS
 from streams.progress import DAY_MS, age_days, end, hour_turned, learned_until, modes_above, youth
@@ -34,11 +34,6 @@ YOUNG_WIDE_DAYS = 10.0
 LATE_STAGE = lag.STAGES - 2
 LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
-WEEKDAY_CAUTION = 1.4
-"""Times what weekdays are plausibly in doubt by, over the number of scopes that speak.
-
-Neighbouring days are wrong together, hence more than 1.  What all scopes may say falsely is added up as if they never
-agreed, so an account of many has room for this, and one of a single campaign has none (``docs/detectors.md``)."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -63,16 +58,19 @@ def learn(
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: float) -> None:
     row = series[s].learned
+    end_ms = end(series, sources, accounts, s)
+    elapsed_ms = end_ms - learned_until(series, sources, accounts, s)
     if series[s].mode & UNUSUAL or modes_above(series, s) & UNUSUAL:
         level.drop(row)
-    elif not _suspect(series, s) or row[level.A] < level.MIN_CONVERSIONS:
-        elapsed_ms = end(series, sources, accounts, s) - learned_until(series, sources, accounts, s)
-        if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
-            drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
-            if elapsed_ms <= 2 * HOUR_MS:
-                _learn_season(accounts, series[s].account, end(series, sources, accounts, s) - HOUR_MS, row)
-        level.commit(row, elapsed_ms, _doubted(series, sources, accounts, s))
-    _learn_usual(series, s, end(series, sources, accounts, s) // HOUR_MS - 1)
+    else:
+        level.close(row, elapsed_ms, _doubted(series, sources, accounts, s))
+        if not _suspect(series, s) or row[level.A] < level.MIN_CONVERSIONS:
+            if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
+                drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
+                if elapsed_ms <= 2 * HOUR_MS:
+                    _learn_season(accounts, series, s, int(end_ms - row[level.WAITED_MS]) // HOUR_MS, end_ms // HOUR_MS)
+            level.commit(row)
+    _learn_usual(series, s, end_ms // HOUR_MS - 1)
     rate = series[s].rate_a_day
     series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
 
@@ -97,9 +95,14 @@ def _learn_usual(series: Rows, s: int, hour: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_season(accounts: Rows, a: int, at_ms: int, row: Floats) -> None:
-    hour = hour_of_week(accounts, a, at_ms)
-    season.learn(accounts[a].season, hour, row[level.HOUR_TOLD], row[level.HOUR_MU] / accounts[a].factor[hour])
+def _learn_season(accounts: Rows, series: Rows, s: int, first: int, until: int) -> None:
+    """Learn the hours from ``first`` to before ``until``, of those that are kept, each as its own hour of the week."""
+    a = series[s].account
+    for hour in range(max(first, until - HOURS), until):
+        seen, expected = series[s].history[hour % HOURS, SEEN], series[s].history[hour % HOURS, EXPECTED]
+        if series[s].history_hour >= hour and expected > 0.0:
+            of_week = hour_of_week(accounts, a, hour * HOUR_MS)
+            season.learn(accounts[a].season, of_week, seen, expected / accounts[a].factor[of_week])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -133,10 +136,9 @@ def _pool(series: Rows, mine: Ints) -> None:
 def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     """What tests need to know of the level: the wider one, how certain and how spread it is."""
     days = age_days(accounts, a)
-    season.derive(accounts[a].season, days, accounts[a].factor)
     lasting = drift.lasting(accounts[a].drift)
     mood = drift.passing(accounts[a].drift)
-    mood += WEEKDAY_CAUTION / _voices(series, mine) * season.weekday_doubt(accounts[a].season)
+    mood += season.derive(accounts[a].season, days, mood, accounts[a].factor) / _voices(series, mine)
     latest = 0.0
     for s in mine:
         row = series[s].learned
@@ -153,7 +155,11 @@ def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _voices(series: Rows, mine: Ints) -> float:
-    """How many scopes of an account have something of their own to say, at least 1."""
+    """How many scopes of an account have something of their own to say, at least 1: they share the weekdays' doubt.
+
+    What all scopes may say falsely is added up as if they never agreed, so an account of many has room for that doubt,
+    and one of a single campaign has none (``docs/detectors.md``).
+    """
     found = 0.0
     for s in mine:
         found += 1.0 if speaks(series, s) else 0.0

@@ -16,7 +16,7 @@ from detectors import deficit, outage
 
 Rows = NDArray[Any]
 
-COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.18, 0.2, 0.16, 0.04
+COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
 SUSPICION = 0.3
 """Share of the evidence that alarms, in nats, from which nothing is learned.

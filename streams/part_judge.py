@@ -243,7 +243,6 @@ def forget(parts: Rows, p: int) -> None:
 def _drop(parts: Rows, p: int) -> None:
     level.drop(parts[p].learned)
     parts[p].sold_hour = 0.0
-    parts[p].waited_ms = 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -265,7 +264,6 @@ def _learn_family(
     phis = np.empty(deficit.GRID_SIZE)
     suspected = (series[s].hot & ~HOT_PARTS) != 0 or series[series[s].parent].hot != 0
     for p in family:
-        parts[p].waited_ms += sources[c].dt_ms
         if parts[p].learned_ms < 0:
             parts[p].learned_ms = sources[c].watermark_ms
         if not _hour_turned(sources, parts, p):
@@ -274,8 +272,10 @@ def _learn_family(
             parts[p].arrived *= 0.9
         if unusual or parts[p].mode != 0:
             _drop(parts, p)
-        elif parts[p].hot == 0 and not suspected:
-            _commit(parts, p)
+        else:
+            level.close(parts[p].learned, sources[c].watermark_ms - parts[p].learned_ms)
+            if parts[p].hot == 0 and not suspected:
+                _commit(parts, p)
         parts[p].learned_ms = sources[c].watermark_ms
         _derive(accounts, parts, p)
         if parts[p].weight > 0.0:
@@ -294,10 +294,11 @@ def _quiet_days(accounts: Rows, parts: Rows, p: int, quiet_days: float) -> float
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _commit(parts: Rows, p: int) -> None:
-    keep = math.exp(-parts[p].waited_ms / level.FORGET_MS)
-    parts[p].days = parts[p].days * keep + parts[p].waited_ms / DAY_MS
+    waited_ms = parts[p].learned[level.WAITED_MS]
+    keep = math.exp(-waited_ms / level.FORGET_MS)
+    parts[p].days = parts[p].days * keep + waited_ms / DAY_MS
     parts[p].sold = parts[p].sold * keep + parts[p].sold_hour
-    level.commit(parts[p].learned, parts[p].waited_ms)
+    level.commit(parts[p].learned)
     _drop(parts, p)
 
 

@@ -47,7 +47,6 @@ PARTS: Spec = {
     "arrived": (np.float64, (2,), 0.0),
     "learned": (np.float64, (level.SPENT,), 0.0),
     "days": (np.float64, (), 0.0),
-    "waited_ms": (np.float64, (), 0.0),
     "learned_ms": (np.int64, (), NONE),
     "count": (np.float64, (), 0.0),
     "expected": (np.float64, (), 0.0),

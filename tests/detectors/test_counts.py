@@ -56,14 +56,43 @@ def test_the_compiled_level_equals_the_interpreted_one_bit_by_bit(steps: list[tu
     lag.keeps(60_000.0, keep)
     rows = np.zeros(level.COLUMNS), np.zeros(level.COLUMNS)
     for cost, n in steps:
-        for row, arrive, note, commit in (
-            (rows[0], level.arrive, level.note, level.commit),
-            (rows[1], level.arrive.py_func, level.note.py_func, level.commit.py_func),
+        for row, arrive, note, close, commit in (
+            (rows[0], level.arrive, level.note, level.close, level.commit),
+            (rows[1], level.arrive.py_func, level.note.py_func, level.close.py_func, level.commit.py_func),
         ):
             exposure = arrive(row, cost, 60_000.0, weights, keep)
             note(row, float(n), exposure, exposure * 0.01)
-            commit(row, 3_600_000.0)
+            close(row, 3_600_000.0)
+            commit(row)
     assert rows[0].tobytes() == rows[1].tobytes()
+
+
+def test_hours_that_wait_together_teach_the_noise_as_each_by_itself_would() -> None:
+    """A bad hour and the good one that ended the suspicion cancel in the level, not in the dispersion."""
+    alone, waiting = np.zeros(level.COLUMNS), np.zeros(level.COLUMNS)
+    for n in (0.0, 20.0):
+        for row in (alone, waiting):
+            level.note(row, n, 10.0, 10.0)
+            level.close(row, 3_600_000.0)
+        level.commit(alone)
+    level.commit(waiting)
+    assert waiting[: level.PEARSON] == pytest.approx(alone[: level.PEARSON], rel=1e-2)
+    assert level.dispersion(waiting) == pytest.approx(level.dispersion(alone), rel=1e-2)
+    assert level.dispersion(waiting) > 5.0
+
+
+def test_what_waits_and_is_dropped_teaches_nothing() -> None:
+    """An alert forgets its hours: those that are over as well as the running one."""
+    row, before = np.zeros(level.COLUMNS), np.zeros(level.COLUMNS)
+    for target in (row, before):
+        level.note(target, 10.0, 10.0, 10.0)
+        level.close(target, 3_600_000.0)
+        level.commit(target)
+    level.note(row, 0.0, 10.0, 10.0)
+    level.close(row, 3_600_000.0)
+    level.note(row, 0.0, 5.0, 5.0)
+    level.drop(row)
+    assert row.tobytes() == before.tobytes()
 
 
 def test_a_false_alarm_comes_no_sooner_than_promised() -> None:
