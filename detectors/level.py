@@ -41,8 +41,6 @@ GLITCH = 16.0
 CLUSTERS = 6.0
 """An hour teaches the dispersion at most so many times what it should, or the square of so many clusters of ``phi``
 conversions where that is more: a glitch is not noise, but a rare cluster is."""
-SEASON_ERROR = 2.0
-"""Times what a season's own doubt explains: hours that are half known err together."""
 TYPICAL_NATS = 12.0
 """Evidence that a decision typically takes."""
 LARGEST_CAUTION = 0.8
@@ -120,7 +118,7 @@ def close(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
     mu = row[HOUR_MU] - row[CLOSED_MU]
     if mu > 0.0:
         square = (row[HOUR_TOLD] - row[CLOSED_TOLD] - mu) ** 2
-        row[SQUARES] += min(square, _most(row, mu)) - SEASON_ERROR * mu * mu * doubted
+        row[SQUARES] += min(square, _most(row, mu)) - mu * mu * doubted
     row[CLOSED_MU] = row[HOUR_MU]
     row[CLOSED_TOLD] = row[HOUR_TOLD]
     row[WAITED_MS] += elapsed_ms

@@ -64,6 +64,20 @@ def doubt(row: Row, hour: int, days: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def unlearned(row: Row, phi: float) -> float:
+    """Relative variance of the hours of the day that is not learned yet; ``phi``: variance over mean of the counts.
+
+    A factor that was drawn towards 1 with the weight ``w`` leaves ``(1 - w)^2`` of what hours plausibly vary by, and
+    neighbouring hours leave it alike.
+
+    >>> unlearned(np.zeros(COLUMNS), 1.0), round(unlearned(np.full(COLUMNS, 10.0), 1.0), 4)
+    (0.03, 0.0031)
+    """
+    known = HOUR_VARIANCE * row[EXPECTED : EXPECTED + HOURS].sum() / 24.0 / phi
+    return float(HOUR_VARIANCE / (1.0 + known) ** 2)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def derive(row: Row, days: float, mood: float, factors: Row) -> float:
     """Fill ``factors``, one per hour of the week, from what was seen on about ``days`` days; the doubt about weekdays.
 

@@ -34,6 +34,8 @@ YOUNG_WIDE_DAYS = 10.0
 LATE_STAGE = lag.STAGES - 2
 LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
+ALIKE_HOURS = 6.0
+"""Hours of the day that are wrong together while they are not learned."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -138,7 +140,10 @@ def _derive(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> 
     days = age_days(accounts, a)
     lasting = drift.lasting(accounts[a].drift)
     mood = drift.passing(accounts[a].drift)
-    mood += season.derive(accounts[a].season, days, mood, accounts[a].factor) / _voices(series, mine)
+    unknown = season.derive(accounts[a].season, days, mood, accounts[a].factor)
+    phi = level.dispersion(series[accounts[a].series].learned)
+    unknown += ALIKE_HOURS / (24.0 * deficit.MOOD_DAYS) * season.unlearned(accounts[a].season, phi)
+    mood += unknown / _voices(series, mine)
     latest = 0.0
     for s in mine:
         row = series[s].learned

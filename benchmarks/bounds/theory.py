@@ -129,17 +129,24 @@ def converted(hours: Any, stretch: float = 1.0) -> Floats:
     return np.asarray(sum(w * -np.expm1(-hours / (mean * stretch)) for w, mean in LAG))
 
 
+def brought(hours: Any, stretch: float = 1.0) -> Floats:
+    """Hours' worth of conversions that the clicks of the last ``hours`` have brought: the integral of ``F``.
+
+    >>> [round(float(brought(h)), 2) for h in (1, 24)]
+    [0.25, 11.87]
+    """
+    hours = np.asarray(hours, float)
+    means = [(weight, mean * stretch) for weight, mean in LAG]
+    return np.asarray(sum(weight * (hours + mean * np.expm1(-hours / mean)) for weight, mean in means))
+
+
 def lagged(unlagged_h: float) -> float:
     """Hours until the clicks since a change have converted as much as ``unlagged_h`` hours without a lag bring.
 
     >>> [round(lagged(limit(a_day / 24, 2.0))) for a_day in (24, 240)]
     [47, 10]
     """
-
-    def matured(hours: float) -> float:
-        return float(sum(w * (hours + mean * math.expm1(-hours / mean)) for w, mean in LAG))
-
-    return float(brentq(lambda hours: matured(hours) - unlagged_h, 0.0, 10.0 * unlagged_h + 1000.0))
+    return float(brentq(lambda hours: float(brought(hours)) - unlagged_h, 0.0, 10.0 * unlagged_h + 1000.0))
 
 
 def upper_bound(events: int, confidence: float = 0.95) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alerts.change import AlertChange, Turn
 from benchmarks.bounds.drawing import Effect, Fleet, Source, Underway, chunks
+from events.batch import Batch
 from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
 
@@ -46,6 +47,8 @@ class Watch:
         self.pipeline = Pipeline(self.settings)
         self.source = Source(fleet, np.random.default_rng(list(seed)))
         self.open: dict[str, int] = {}
+        self.fed: list[Batch] | None = None
+        """What was fed, once somebody put a list here."""
 
     def run(self, intervals: int, happens: Happens | None = None, most_h: int = 168) -> list[Opening]:
         """Go on for so many intervals, in chunks of at most ``most_h`` hours, or until every source is silent."""
@@ -55,7 +58,10 @@ class Watch:
             effect = Effect() if happens is None else happens(first, size, opened)
             if np.all(effect.silent):
                 break
-            outcome = self.pipeline.feed(self.source.chunk(size, effect))
+            batch = self.source.chunk(size, effect)
+            if self.fed is not None:
+                self.fed.append(batch)
+            outcome = self.pipeline.feed(batch)
             if outcome.refused:
                 raise RuntimeError(f"the pipeline refused a drawn fact: {outcome.refused[0]}")
             opened += self._openings(outcome.changes)

@@ -20,6 +20,7 @@ from benchmarks.bounds.drawing import (
     chunks,
     draw_lags,
 )
+from benchmarks.bounds.namer import Arrived, Namer
 from benchmarks.bounds.report import Bar, worst
 from benchmarks.bounds.theory import OUTAGE, QUIET_H, converted, information, lagged, limit
 from benchmarks.bounds.watch import Opening, Watch
@@ -165,6 +166,26 @@ def test_a_steady_streams_delay_is_the_clocks() -> None:
     hours = lag.steady_hours(np.ones(12 * 30), 300_000)
     assert hours == pytest.approx(30.0, rel=0.01)
     assert lagged(1e-3) > 1e-3
+
+
+@pytest.mark.parametrize(("ratio", "lost"), [(2.0, 0.0), (1.0, 0.5)])
+def test_who_knows_every_rate_names_what_is_clear_and_is_as_unsure_as_he_should_be(ratio: float, lost: float) -> None:
+    """Ten an hour, struck for thirty hours: right nearly always; struck for two: about as often as its odds say."""
+    draw, fleet = np.random.default_rng(9), Fleet.single(60, 240.0, 1.0, lag=True, season=FLAT)
+    drawn = Source(fleet, draw)
+    lag.live(drawn)
+    from_ms, batches = drawn.now_ms, []
+    for effect in (Effect(), Effect(worth=1.0 / ratio, lost=np.full((360, 60), lost))):
+        batches.append(drawn.chunk(360, effect))
+    onset_ms = from_ms + 30 * HOUR_MS
+    namer = Namer(10.0, 1.0, (2.0,), (0.5,), np.arange(from_ms, drawn.now_ms, HOUR_MS))
+    arrived, right = Arrived.of(batches), []
+    for hours in (2, 30):
+        until_ms = onset_ms + hours * HOUR_MS
+        odds = np.array([namer.dear_odds(*arrived.until(a, until_ms), until_ms) for a in range(60)])
+        right.append(float(np.mean((odds > 0.0) == (lost == 0.0))))
+    assert right[0] < right[1]
+    assert right[1] > 0.95
 
 
 def test_a_peers_threshold_keeps_to_one_false_alarm_in_a_month() -> None:
