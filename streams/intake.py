@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from events.batch import Batch, Ints, Keys
 from events.codec import Decoder
 from streams import topics
 from streams.dead_letters import headers_of
+from streams.draining import Draining
 from streams.kafka_settings import MESSAGE_LIMIT, KafkaSettings
 from streams.packs import Lines, Pack, numbered, offset_of, packs, partition_of
 from streams.shard import Dead
@@ -131,6 +133,7 @@ class Intake:
         self.settings, self.observer = settings, observer
         self.sorter = Sorter(partitions, settings.pack_facts)
         self.stopping = asyncio.Event()
+        self.draining = Draining(settings.session_timeout_s, time.monotonic)
 
     async def run(self, drain: bool) -> None:
         """Until stopped or drained. Raises aiokafka's errors."""
@@ -171,6 +174,7 @@ class Intake:
         while not self.stopping.is_set():
             records = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
             if records:
+                self.draining.again()
                 await self._pass_on(records, producer)
                 await _commit(consumer, {part: found[-1].offset + 1 for part, found in records.items()})
             elif drain and await self._drained(consumer):
@@ -201,7 +205,8 @@ class Intake:
         for part in parts:
             if await consumer.position(part) < ends[part]:
                 return False
-        return True
+        known = [consumer.partitions_for_topic(topic) or () for topic in self.settings.intake_topics]
+        return self.draining.may_end(parts, sum(map(len, known)))
 
 
 async def _commit(consumer: Any, offsets: dict[TopicPartition, int]) -> None:

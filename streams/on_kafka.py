@@ -26,6 +26,7 @@ from kafka.structs import OffsetAndMetadata
 
 from streams import topics
 from streams.dead_letters import headers_of
+from streams.draining import Draining
 from streams.kafka_settings import MESSAGE_LIMIT, KafkaSettings
 from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
@@ -281,7 +282,7 @@ class Worker:
 
     async def _until_stopped(self, drain: bool, starting: asyncio.Future[None]) -> None:
         stop = asyncio.ensure_future(self.stopping.wait())
-        look_at, idle_since = 0.0, time.monotonic()
+        look_at, draining = 0.0, Draining(self.settings.session_timeout_s, time.monotonic)
         while not stop.done():
             await asyncio.wait({stop}, timeout=self.settings.fold_every_s)
             if starting.done():
@@ -293,9 +294,9 @@ class Worker:
                 continue
             look_at = time.monotonic() + _LOOK_S
             behind = await self._look()
-            if behind is None:
-                idle_since = time.monotonic()
-            elif drain and behind == 0 and (self._assigned() or time.monotonic() - idle_since > 2 * _LOOK_S):
+            if behind != 0:
+                draining.again()
+            elif drain and draining.may_end(self._assigned(), self.partitions):
                 break
         if self.failure is None and self._settled():
             await self._flush()

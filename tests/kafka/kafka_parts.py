@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from events.codec import Decoder
 from streams.kafka_settings import KafkaSettings
@@ -96,6 +97,35 @@ def running(settings: KafkaSettings, part: str, pipeline: str = "Summing") -> It
     finally:
         if process.process.is_alive():
             process.kill()
+
+
+@contextlib.contextmanager
+def dying_as_another_joins(settings: KafkaSettings, topic: str, group: str) -> Iterator[None]:
+    """A member of ``group`` that holds all of ``topic``, and dies as soon as it has given half of it to another."""
+    process = _PROCESSES.Process(target=_hold_and_die, args=(settings, topic, group, holds := _PROCESSES.Event()))
+    process.start()
+    assert holds.wait(60)
+    yield
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def _hold_and_die(settings: KafkaSettings, topic: str, group: str, holds: Any) -> None:
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=settings.bootstrap_servers,
+        group_id=group,
+        enable_auto_commit=False,
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=200,
+        partition_assignment_strategy=[RoundRobinPartitionAssignor],
+    )
+    while len(consumer.assignment()) < settings.partitions:
+        consumer.poll(timeout_ms=50)
+    holds.set()
+    while len(consumer.assignment()) == settings.partitions:
+        consumer.poll(timeout_ms=50)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def drained(settings: KafkaSettings, part: str, pipeline: str = "Summing") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
-from kafka_parts import Part, changes, drained, everything, expected, length, running, until
+from kafka_parts import Part, changes, drained, dying_as_another_joins, everything, expected, length, running, until
 from plain_pipelines import lines_of
 
 from streams import topics
@@ -180,6 +180,16 @@ def test_two_intakes_of_which_one_is_killed_lose_nothing_and_count_nothing_twice
         first.kill()
         feeding.join()
         until(lambda: sum(topics.lag(kafka, kafka.raw_topic, kafka.intake_group).values()) == 0)
+    drained(kafka, "worker")
+    assert changes(kafka) == expected(lines)
+
+
+def test_an_intake_that_drains_waits_for_what_a_dead_member_of_its_group_holds(kafka: KafkaSettings) -> None:
+    lines = lines_of(4_000, seed=10)
+    produce(lines, kafka, raw=True, ticks=True)
+    with dying_as_another_joins(kafka, kafka.raw_topic, kafka.intake_group):
+        drained(kafka, "intake")
+    assert set(topics.lag(kafka, kafka.raw_topic, kafka.intake_group).values()) == {0}
     drained(kafka, "worker")
     assert changes(kafka) == expected(lines)
 
