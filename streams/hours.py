@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]
 
 HOUR_MS = 3_600_000
-HOURS = 48
+HOURS = 64
 SEEN, EXPECTED, SPENT, SOLD, KNOWN, BASKETS, BASKETS_OFF, CLICKED, DUE = range(9)
 """Of the conversions that arrived in the hour: how many, how many were expected, how many say when their click was;
 money spent and value sold, micros; baskets, and how far their log values lie from the usual, summed.  Of the clicks

@@ -23,8 +23,8 @@ Draw = np.random.Generator
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 BEGIN_MS = 1_767_571_200_000
 """A Monday at midnight, UTC."""
-COST_MICROS = 20_000_000
-"""What a conversion costs where nothing happens."""
+COST_MICROS, UNIT_MICROS = 20_000_000, 1_000_000
+"""What a conversion costs where nothing happens; and where it costs what is due."""
 BASKET_MICROS, BASKET_SIGMA = 60_000_000, 0.5
 LARGEST_BATCH_ROWS = 400_000
 
@@ -71,6 +71,8 @@ class Fleet:
     """Whether conversions lag behind their clicks as ``theory.LAG`` says, and tell when the click was."""
     stretch: float = 1.0
     """Times that lag."""
+    cost_is_due: bool = False
+    """Whether a click costs what it is worth at its hour, so that no season is left in conversions per unit of money."""
 
     @classmethod
     def single(cls, accounts: int, a_day: float, phi: float, **others: Any) -> Fleet:
@@ -140,7 +142,8 @@ class Source:
         season, every = self.fleet.season, self.fleet.every_ms
         hours = np.asarray((self.now_ms - BEGIN_MS + (np.arange(intervals) + 0.5) * every) / HOUR_MS, np.float64)
         spend = np.outer(season.traffic(hours), self.fleet.a_day) * (every / DAY_MS)
-        return spend * season.rate(hours)[:, None] / self.balance, spend
+        due = spend * season.rate(hours)[:, None] / self.balance
+        return due, due if self.fleet.cost_is_due else spend
 
     def converting(self, expected: Floats, worth: Any = 1.0) -> Ints:
         """Conversions clicked per interval and campaign; ``worth`` thins them and leaves the noise as it is."""
@@ -198,7 +201,8 @@ class Source:
         at_ms[len(spent_at) + len(told_at) : len(kind) - intervals] = arrived.at_ms[still]
         key = np.concatenate([2 * spender, 2 * self.first[teller], 2 * campaign + 1, np.full(intervals, -1)])
         columns = _Columns.of(kind, self.draw)
-        columns.cost_micros[: len(spent_at)] = np.rint(spend[spent_at, spender] * COST_MICROS)
+        price = UNIT_MICROS if self.fleet.cost_is_due else COST_MICROS
+        columns.cost_micros[: len(spent_at)] = np.rint(spend[spent_at, spender] * price)
         columns.lag_ms[kind == Kind.CONVERSION] = arrived.lag_ms[still]
         order = np.argsort(when.astype(np.uint16), kind="stable")
         return columns.batch(at_ms, key.astype(np.int32), self.keys, order)

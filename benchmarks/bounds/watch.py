@@ -10,6 +10,7 @@ import numpy as np
 
 from alerts.change import AlertChange, Turn
 from benchmarks.bounds.drawing import Effect, Fleet, Source, Underway, chunks
+from benchmarks.true_rates import know
 from events.batch import Batch
 from streams.pipeline import Pipeline
 from streams.settings import DetectionSettings
@@ -54,7 +55,8 @@ class Watch:
         """Go on for so many intervals, in chunks of at most ``most_h`` hours, or until every source is silent."""
         opened: list[Opening] = []
         first = 0
-        for size in chunks(intervals, self.source.fleet, most_h):
+        known = self.source.fleet.cost_is_due
+        for size in chunks(intervals, self.source.fleet, 1 if known else most_h):
             effect = Effect() if happens is None else happens(first, size, opened)
             if np.all(effect.silent):
                 break
@@ -64,6 +66,8 @@ class Watch:
             outcome = self.pipeline.feed(batch)
             if outcome.refused:
                 raise RuntimeError(f"the pipeline refused a drawn fact: {outcome.refused[0]}")
+            if known:
+                know(self.pipeline.registry)
             opened += self._openings(outcome.changes)
             first += size
         return opened
