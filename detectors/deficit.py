@@ -35,8 +35,9 @@ GRID = WORSE + BETTER
 GRID_ARRAY = np.array(GRID)
 LOG_GRID = np.log(GRID_ARRAY)
 STEP_MU = 0.25
-YOUNG_VARIANCE = 0.008
-"""What a level that rests on one day does not know of other days; it falls as days are added."""
+YOUNG_VARIANCE, YOUNG_DAYS = 0.008, 2.0
+"""What a level that rests on one day does not know of other days, and by when it begins to fall with the square of the
+days: what days have in common is weekdays and moods, and those have doubts of their own."""
 LUMP = 10.0
 """Conversions' worth of onsets that a step has at most: within a day told in one number there is one, not hundreds."""
 FADE_MS = 16 * DAY_MS
@@ -68,7 +69,9 @@ def doubt(certainty: float, days: float, drift: float) -> float:
 
     Over a stretch with ``m`` conversions expected it adds ``m * doubt`` to their variance over mean.
     """
-    return drift + YOUNG_VARIANCE / max(days, 0.5) + 1.0 / max(certainty, 1.0)
+    days = max(days, 0.5)
+    young = YOUNG_VARIANCE * (1.0 + YOUNG_DAYS) / (days * (days + YOUNG_DAYS))
+    return drift + young + 1.0 / max(certainty, 1.0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -23,7 +23,7 @@ from detectors import lag
 
 Row = NDArray[np.float64]
 
-FORGET_MS = 14 * 86_400_000.0
+FORGET_MS = 28 * 86_400_000.0
 FORGET_SPREAD_MS = 20 * 86_400_000.0
 PRIOR_CONVERSIONS = 6.0
 MIN_CONVERSIONS = 10.0

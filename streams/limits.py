@@ -18,6 +18,11 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
+LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.25, 1.35, 2.0
+"""How many times oftener than its share a test may be sure, measured: it leans on doubts of level, season and noise
+that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``)."""
+BUSY_A_DAY = 400.0
+"""Conversions a day at which that is half as much again: there doubts, not chance, set the pace."""
 SUSPICION = 0.3
 """Share of the evidence that alarms, in nats, from which nothing is learned.
 
@@ -42,17 +47,27 @@ def renew(series: Rows, s: int) -> None:
     row = series[s].limits
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
-    quiet = series[s].quiet_days * a_day
-    row[PER_COUNT] = COUNT / quiet
-    row[PER_COHORT] = COHORT / quiet
+    quiet = series[s].quiet_days * a_day / busy(a_day)
+    row[PER_COUNT] = LOOSE_COUNT * COUNT / quiet
+    row[PER_COHORT] = LOOSE_COHORT * COHORT / quiet
     row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
-    row[PER_BASKETS] = BASKETS / quiet
-    row[PER_ROAS] = ROAS / quiet
+    row[PER_BASKETS] = LOOSE_BASKETS * BASKETS / quiet
+    row[PER_ROAS] = LOOSE_BASKETS * ROAS / quiet
     row[SILENT_PHI] = phi
     nats = series[s].suspicious
     nats[COUNT_NATS] = SUSPICION * math.log(quiet / COUNT)
     nats[COHORT_NATS] = SUSPICION * math.log(quiet / COHORT)
     nats[BASKETS_NATS] = SUSPICION * math.log(quiet / BASKETS)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def busy(a_day: float) -> float:
+    """How many times oftener the tests of a series of ``a_day`` conversions a day may be sure, from 1.0 to 2.0.
+
+    >>> busy(0.0), busy(400.0)
+    (1.0, 1.5)
+    """
+    return 1.0 + a_day * a_day / (a_day * a_day + BUSY_A_DAY * BUSY_A_DAY)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
