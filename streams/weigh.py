@@ -17,12 +17,14 @@ from streams.limits import (
     BASKETS_NATS,
     COHORT_NATS,
     COUNT_NATS,
+    LOOSE_COUNT,
     PER_BASKETS,
     PER_COHORT,
     PER_COUNT,
     PER_ROAS,
     PER_SILENCE,
     SILENT_PHI,
+    busy,
 )  # fmt: skip
 from streams.modes import BLIND, MODE_GOOD, MODE_OUTAGE, MODE_ROAS
 from streams.progress import end, modes_above
@@ -98,7 +100,8 @@ def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) 
     nats = series[s].suspicious[COUNT_NATS]
     _mark(series, s, HOT_COUNT, deficit.nats(row, deficit.best(row)), nats)
     _mark(series, s, HOT_GOOD, deficit.nats(row, deficit.best_surplus(row)), nats)
-    if deficit.surplus(row) * series[s].limits[PER_COUNT] >= 1.0 and (series[s].mode | above) & MODE_GOOD == 0:
+    strict = LOOSE_COUNT * busy(series[s].rate_a_day)
+    if deficit.surplus(row) * series[s].limits[PER_COUNT] >= strict and (series[s].mode | above) & MODE_GOOD == 0:
         reason |= GOOD
     return reason
 

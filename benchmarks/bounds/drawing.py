@@ -72,7 +72,7 @@ class Fleet:
     stretch: float = 1.0
     """Times that lag."""
     cost_is_due: bool = False
-    """Whether a click costs what it is worth at its hour, so that no season is left in conversions per unit of money."""
+    """Whether clicks cost what they are due to bring, one unit of money a conversion: a rate of 1 at any hour."""
 
     @classmethod
     def single(cls, accounts: int, a_day: float, phi: float, **others: Any) -> Fleet:

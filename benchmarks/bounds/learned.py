@@ -9,8 +9,8 @@ of the night is held against the same limit as one at noon.
 The limit is ``theory.limit`` at the account's promise, with the negative binomial's information.  It is exact for
 counts that are independent from moment to moment; with a noise that an hour shares, it is exact to the hour, so where
 it is shorter than an hour (2,400 a day) and ``phi`` above 1 it is an approximation.  The product shares the promise
-out over its tests and then adds up what they hold, so the limit at the share of the test that is to tell of the effect
-(counts; of an outage the timer) is printed beside it.
+out over its tests, lets some be surer than their share, and then adds up what they hold, so the limit at what the test
+that is to tell of the effect has (counts; of an outage the timer) is printed beside it.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def summed_up(
         spent.append(clock[end] - clock[onset] if at_ms is not None else np.inf)
     hours = np.minimum(np.array(spent), PATIENCE * best_h)
     clock_h = [np.inf if at is None else (at - from_ms - on * fleet.every_ms) / HOUR_MS for on, at in told]
-    own_h = limit(stratum.a_day / 24.0, shape, stratum.phi, QUIET_H * ALL_SHARES / own_share(shape))
+    own_h = limit(stratum.a_day / 24.0, shape, stratum.phi, QUIET_H * ALL_SHARES / own_share(shape, stratum.a_day))
     mean = float(hours.mean())
     return Delays(
         stratum.a_day, stratum.phi, effect_name(shape, lost), best_h, mean, mean / best_h,
@@ -190,9 +190,10 @@ def operational(fleet: Fleet, from_ms: int, intervals: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(due[:, 0])]) * fleet.every_ms / HOUR_MS
 
 
-def own_share(shape: float) -> float:
-    """The share of the test that is to tell of it: of the timer or of the count test."""
-    return limits.SILENCE if math.isinf(shape) else limits.COUNT
+def own_share(shape: float, a_day: float) -> float:
+    """What the test that is to tell of it, the timer or the count test, has of the promise at ``a_day`` a day."""
+    share = limits.SILENCE if math.isinf(shape) else limits.LOOSE_COUNT * limits.COUNT
+    return float(share * limits.busy(a_day))
 
 
 def effect_name(shape: float, lost: float) -> str:

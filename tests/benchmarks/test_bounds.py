@@ -25,6 +25,8 @@ from benchmarks.bounds.report import Bar, worst
 from benchmarks.bounds.theory import OUTAGE, QUIET_H, converted, information, lagged, limit
 from benchmarks.bounds.watch import Opening, Watch
 from events.batch import Batch, Kind
+from streams.hours import EXPECTED, HOURS
+from streams.series import LEAF
 
 HOURLY = HOUR_MS
 
@@ -228,3 +230,17 @@ def test_the_product_tells_an_outage_of_a_busy_stream_and_a_copy_goes_its_own_wa
     assert {one.account for one in told} == {0, 1}
     assert {one.signal for one in told} == {"tracking_outage"}
     assert Watch.branch(fleet, saved, [3]).run(24) == []
+
+
+def test_where_rates_are_known_every_hour_is_expected_to_bring_what_it_is_due() -> None:
+    fleet = Fleet.single(2, 480.0, 1.0, every_ms=900_000, cost_is_due=True)
+    watch = Watch(fleet, [4])
+    due = watch.source.usual(48 * 4)[0].reshape(48, 4, 2).sum(axis=1)
+    began_h = watch.source.now_ms // HOUR_MS
+    watch.run(48 * 4)
+    series = watch.pipeline.registry.series.rows
+    ring = series["history"][series["level"] == LEAF][:, :, EXPECTED]
+    late = np.arange(36, 47)
+    expected = ring[:, (began_h + late) % HOURS].T
+    assert due[late].max() > 1.5 * due[late].min()
+    assert expected == pytest.approx(due[late], rel=0.01)
