@@ -35,7 +35,7 @@ GRID = WORSE + BETTER
 GRID_ARRAY = np.array(GRID)
 LOG_GRID = np.log(GRID_ARRAY)
 STEP_MU = 0.25
-YOUNG_VARIANCE, YOUNG_DAYS = 0.008, 2.0
+YOUNG_VARIANCE, YOUNG_DAYS = 0.008, 6.0
 """What a level that rests on one day does not know of other days, and by when it begins to fall with the square of the
 days: what days have in common is weekdays and moods, and those have doubts of their own."""
 LUMP = 10.0

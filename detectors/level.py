@@ -23,7 +23,9 @@ from detectors import lag
 
 Row = NDArray[np.float64]
 
-FORGET_MS = 28 * 86_400_000.0
+FORGET_MS = 14 * 86_400_000.0
+FEW = 300.0
+"""Conversions at which a level is remembered half as long again; twice as long where there are hardly any."""
 FORGET_SPREAD_MS = 20 * 86_400_000.0
 PRIOR_CONVERSIONS = 6.0
 MIN_CONVERSIONS = 10.0
@@ -127,7 +129,7 @@ def close(row: Row, elapsed_ms: float, doubted: float = 0.0) -> None:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def commit(row: Row) -> None:
     """Learn the hours that wait: the level always, the dispersion where an expectation stood."""
-    keep = math.exp(-row[WAITED_MS] / FORGET_MS)
+    keep = math.exp(-row[WAITED_MS] / (FORGET_MS * (1.0 + FEW / (FEW + row[A]))))
     row[A] = row[A] * keep + row[HOUR_N]
     row[B] = row[B] * keep + row[HOUR_X]
     if row[HOUR_MU] > 0.0:

@@ -175,7 +175,7 @@ def _voices(series: Rows, mine: Ints) -> float:
 def _renew(series: Rows, mine: Ints) -> None:
     """What each test of a series needs to know of its share of the allowance and of its dispersion."""
     for s in mine:
-        limits.renew(series, s)
+        limits.renew(series, s, series[s].level == LEAF)
         if speaks(series, s):
             limits.slope(series, s)
 

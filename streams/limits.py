@@ -18,11 +18,12 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
-LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.25, 1.35, 2.0
+LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.15, 1.25, 2.0
 """How many times oftener than its share a test may be sure, measured: it leans on doubts of level, season and noise
 that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``)."""
 BUSY_A_DAY = 400.0
-"""Conversions a day at which that is half as much again: there doubts, not chance, set the pace."""
+"""Conversions a day at which that is half as much again for a campaign: there doubts, not chance, set the pace. Wider
+scopes have no such room: their campaigns are promoted, paused and launched together."""
 SUSPICION = 0.3
 """Share of the evidence that alarms, in nats, from which nothing is learned.
 
@@ -39,15 +40,17 @@ TESTS = 3
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def renew(series: Rows, s: int) -> None:
-    """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion.
+def renew(series: Rows, s: int, campaign: bool) -> None:
+    """Set the limits of ``s``, a campaign or wider, from its share of the allowance, its volume and its dispersion.
 
     The time of all tests is conversions: due ones, or baskets, one a conversion.
     """
     row = series[s].limits
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
-    quiet = series[s].quiet_days * a_day / busy(a_day)
+    quiet = series[s].quiet_days * a_day
+    if campaign:
+        quiet /= busy(a_day)
     row[PER_COUNT] = LOOSE_COUNT * COUNT / quiet
     row[PER_COHORT] = LOOSE_COHORT * COHORT / quiet
     row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
@@ -62,7 +65,7 @@ def renew(series: Rows, s: int) -> None:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def busy(a_day: float) -> float:
-    """How many times oftener the tests of a series of ``a_day`` conversions a day may be sure, from 1.0 to 2.0.
+    """How many times oftener the tests of a campaign of ``a_day`` conversions a day may be sure, from 1.0 to 2.0.
 
     >>> busy(0.0), busy(400.0)
     (1.0, 1.5)

@@ -12,7 +12,7 @@ from streams.hours import HOUR_MS
 from streams.series import ACCOUNT
 
 DAY_MS = 86_400_000
-YOUNG_DAYS = 7.0
+YOUNG_DAYS = 9.0
 """Age at which an account's tests ask for twice the odds, and half of its level is kept after an alert."""
 
 Ints = NDArray[np.int64]

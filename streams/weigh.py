@@ -16,15 +16,14 @@ from streams.hours import HOUR_MS, HOURS
 from streams.limits import (
     BASKETS_NATS,
     COHORT_NATS,
+    COUNT,
     COUNT_NATS,
-    LOOSE_COUNT,
     PER_BASKETS,
     PER_COHORT,
     PER_COUNT,
     PER_ROAS,
     PER_SILENCE,
     SILENT_PHI,
-    busy,
 )  # fmt: skip
 from streams.modes import BLIND, MODE_GOOD, MODE_OUTAGE, MODE_ROAS
 from streams.progress import end, modes_above
@@ -100,8 +99,8 @@ def _test_count(series: Rows, s: int, from_ms: float, dt_ms: float, above: int) 
     nats = series[s].suspicious[COUNT_NATS]
     _mark(series, s, HOT_COUNT, deficit.nats(row, deficit.best(row)), nats)
     _mark(series, s, HOT_GOOD, deficit.nats(row, deficit.best_surplus(row)), nats)
-    strict = LOOSE_COUNT * busy(series[s].rate_a_day)
-    if deficit.surplus(row) * series[s].limits[PER_COUNT] >= strict and (series[s].mode | above) & MODE_GOOD == 0:
+    quiet = series[s].quiet_days * max(series[s].rate_a_day, 1.0)
+    if deficit.surplus(row) * COUNT >= quiet and (series[s].mode | above) & MODE_GOOD == 0:
         reason |= GOOD
     return reason
 

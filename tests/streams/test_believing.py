@@ -211,7 +211,7 @@ def test_the_shares_of_all_tests_add_up_to_the_promise(words: str) -> None:
         if speaks(series, s):
             a_day = max(series["rate_a_day"][s], 1.0)
             limits = series["limits"][s]
-            oftener = busy(a_day)
+            oftener = busy(a_day) if series["level"][s] == LEAF else 1.0
             total += a_day * limits[PER_COUNT] / (LOOSE_COUNT * oftener)
             total += a_day * (limits[PER_BASKETS] + limits[PER_ROAS]) / (LOOSE_BASKETS * oftener)
             total += SILENCE / series["quiet_days"][s]
