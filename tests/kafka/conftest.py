@@ -42,6 +42,6 @@ def told(world: list[bytes]) -> list[bytes]:
     from kafka_parts import expected
 
     lines = expected(world, "Both")
-    assert sum(b'"change":"opened"' in line for line in lines) > 10
+    assert sum(b'"change":"opened"' in line for line in lines) > 6
     assert sum(b'"signal":"sum"' in line for line in lines) > 500
     return lines
