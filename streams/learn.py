@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import deficit, drift, lag, level, season
 from streams import limits
-from streams.allowance import share_out, speaks
+from streams.allowance import known_share, share_out, speaks
 from streams.clocks import hour_of_week
 from streams.hours import EXPECTED, HOUR_MS, HOURS, SEEN
 from streams.modes import MODE_ROAS, UNUSUAL
@@ -53,7 +53,7 @@ def learn(
         _pool(series, mine)
         _derive(series, sources, accounts, a, mine)
         share_out(series, sources, accounts, mine, quiet_days * youth(accounts, a), per_campaign)
-        _renew(series, mine)
+        _renew(series, sources, mine)
         _finish_hour(series, sources, accounts, a, mine)
 
 
@@ -172,10 +172,11 @@ def _voices(series: Rows, mine: Ints) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _renew(series: Rows, mine: Ints) -> None:
+def _renew(series: Rows, sources: Rows, mine: Ints) -> None:
     """What each test of a series needs to know of its share of the allowance and of its dispersion."""
     for s in mine:
-        limits.renew(series, s, series[s].level == LEAF)
+        c = series[s].source
+        limits.renew(series, s, series[s].level == LEAF, c >= 0 and known_share(sources, c) > 0.0)
         if speaks(series, s):
             limits.slope(series, s)
 

@@ -23,7 +23,8 @@ LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.15, 1.25, 2.0
 that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``)."""
 BUSY_A_DAY = 400.0
 """Conversions a day at which that is half as much again for a campaign: there doubts, not chance, set the pace. Wider
-scopes have no such room: their campaigns are promoted, paused and launched together."""
+scopes have no such room: their campaigns are promoted, paused and launched together; but for
+silence, neither have those that tell their clicks: lags shift."""
 SUSPICION = 0.3
 """Share of the evidence that alarms, in nats, from which nothing is learned.
 
@@ -40,20 +41,22 @@ TESTS = 3
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def renew(series: Rows, s: int, campaign: bool) -> None:
-    """Set the limits of ``s``, a campaign or wider, from its share of the allowance, its volume and its dispersion.
+def renew(series: Rows, s: int, campaign: bool, clicks_told: bool) -> None:
+    """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion.
 
     The time of all tests is conversions: due ones, or baskets, one a conversion.
     """
     row = series[s].limits
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
+    oftener = busy(a_day) if campaign else 1.0
     quiet = series[s].quiet_days * a_day
-    if campaign:
-        quiet /= busy(a_day)
+    silent_quiet = quiet / oftener
+    if not clicks_told:
+        quiet /= oftener
     row[PER_COUNT] = LOOSE_COUNT * COUNT / quiet
     row[PER_COHORT] = LOOSE_COHORT * COHORT / quiet
-    row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
+    row[PER_SILENCE] = SILENCE / (silent_quiet * outage.pace(phi))
     row[PER_BASKETS] = LOOSE_BASKETS * BASKETS / quiet
     row[PER_ROAS] = LOOSE_BASKETS * ROAS / quiet
     row[SILENT_PHI] = phi
