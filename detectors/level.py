@@ -4,9 +4,9 @@ Spend reaches the conversion count late.  The arrived exposure of a step is spen
 exponentially weighted mean of the spend rate per stage of the lag; each mean is divided by its own start-up weight, so
 that a series that begins in mid-life is not taken for one that begins from nothing.  The level is the posterior mean
 of a gamma prior (the pooled level of the wider scope, worth ``PRIOR_CONVERSIONS``) after ``A`` conversions on ``B``
-exposure, both forgotten with ``FORGET_MS``.  What is under suspicion waits, hour by hour, and is learned when the
-suspicion has passed, or never: a suspicion passes when the hours after it make up for the hours that raised it, so what
-waited must teach the dispersion by its hours, and not by a sum in which they cancel.
+exposure, both forgotten with ``FORGET_MS``, few of them up to twice as slowly.  What is under suspicion waits, hour by
+hour, and is learned when the suspicion has passed, or never: a suspicion passes when the hours after it make up for the
+hours that raised it, so what waited must teach the dispersion by its hours, and not by a sum in which they cancel.
 """
 
 from __future__ import annotations
