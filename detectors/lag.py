@@ -3,7 +3,12 @@
 The histogram answers "which share of what was clicked so long ago should have arrived".  The exponentials, of fixed
 mean delays a factor of four apart, turn a stream of spend into a stream of expected arrivals with one number of state
 each; their weights are the maximum likelihood of the histogram, by expectation maximisation on its bins (Dempster,
-Laird and Rubin 1977).  Delays longer than the history is old are not seen yet; the first days take them for none.
+Laird and Rubin 1977).
+
+Beside the histogram runs what could have been seen of every stage: once spend has doubled, most delays are short, since
+the clicks of last week are few, and conversions come no sooner for it.  A stage's weight is its delays over its
+exposure, the maximum likelihood of Poisson arrivals.  Delays longer than the history is old are not seen yet; the first
+days take them for none.
 """
 
 from __future__ import annotations
@@ -23,6 +28,12 @@ TAUS_MS = np.array([60_000.0 * 4.0**k for k in range(1, 8)])
 """Mean delays of the exponentials: 4, 16, 64 ... 16,384 minutes."""
 STAGES = len(TAUS_MS) + 1
 """Weights of a lag: what arrives at once, then one per exponential."""
+COLUMNS = BINS + STAGES
+"""Of a row of delays: how many fell into each bin, then how many each stage would have brought with a weight of 1."""
+REMEMBERED = 3000.0
+"""Delays that are remembered at most."""
+LEAST_EXPOSED = 0.1
+"""Exposure of a stage over that of all, at least."""
 ROUNDS = 20
 WIDE = 30.0
 """Delays' worth of belief that a source is as late as its account."""
@@ -61,9 +72,7 @@ def fit(lag: Row, delays: Row) -> None:
         shares[:] = 0.0
         shares[0] = PRIOR
         for b in range(BINS):
-            told = 0.0
-            for k in range(STAGES):
-                told += max(lag[k], 1e-6) * BIN_SHARES[k, b]
+            told = _chance(lag, b)
             for k in range(STAGES):
                 if delays[b] > 0.0:
                     shares[k] += delays[b] * max(lag[k], 1e-6) * BIN_SHARES[k, b] / told
@@ -72,9 +81,45 @@ def fit(lag: Row, delays: Row) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _chance(lag: Row, b: int) -> float:
+    told = 0.0
+    for k in range(STAGES):
+        told += max(lag[k], 1e-6) * BIN_SHARES[k, b]
+    return told
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def correct(lag: Row, delays: Row, into: Row) -> None:
+    """The histogram of the row ``delays`` as it would be had every stage of ``lag`` been exposed alike."""
+    mean = 0.0
+    for k in range(STAGES):
+        mean += lag[k] * delays[BINS + k]
+    for b in range(BINS):
+        rarer = 0.0
+        for k in range(STAGES):
+            exposed = max(delays[BINS + k] / mean, LEAST_EXPOSED) if mean > 0.0 else 1.0
+            rarer += max(lag[k], 1e-6) * BIN_SHARES[k, b] / exposed
+        into[b] = delays[b] * rarer / _chance(lag, b)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def apart(below: Row, total: float, into: Row) -> None:
+    """A histogram of ``total`` delays with the shares ``below``."""
+    for b in range(BINS - 1):
+        into[b] = total * (below[b] - (below[b - 1] if b > 0 else 0.0))
+    into[BINS - 1] = total * (1.0 - below[BINS - 2])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def forget(row: Row, counts: int, most: float) -> None:
+    """Keep no more than ``most`` delays of a row, which its first ``counts`` columns count."""
+    row *= min(1.0, most / max(row[:counts].sum(), 1.0))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def pooled(own: Row, wide: Row) -> Row:
-    """The histogram ``own`` with what is known of wider ones, worth at most ``WIDE`` delays."""
-    total = wide.sum()
+    """The row ``own`` with what is known of wider ones, worth at most ``WIDE`` delays."""
+    total = wide[:BINS].sum()
     return own + wide * min(1.0, WIDE / total) if total > 0.0 else own.copy()
 
 

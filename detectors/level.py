@@ -66,6 +66,17 @@ def arrive(row: Row, cost: float, dt_ms: float, weights: Row, keep: Row) -> floa
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def expose(row: Row, cost: float, dt_ms: float, worth: float, into: Row) -> None:
+    """Add to ``into``, after :func:`arrive`, what each stage of the lag would have brought in the step by itself.
+
+    ``worth``: conversions per unit of cost.
+    """
+    into[0] += worth * cost
+    for k in range(lag.STAGES - 1):
+        into[1 + k] += worth * row[SPENT + k] / row[WEIGHT + k] * dt_ms
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def arrive_after(row: Row, cost: float, dt_ms: float, weights: Row) -> float:
     """:func:`arrive` of one step by itself."""
     keep = np.empty(lag.STAGES - 1)

@@ -182,9 +182,7 @@ def take(
         clicked_hour = NONE
         if kind == CONVERSION and facts.lag_ms[i] >= 0 and primary:
             clicked_hour = (at_ms - facts.lag_ms[i]) // HOUR_MS
-            late = delay_bin(facts.lag_ms[i])
-            sources[source].delays[late] += 1.0
-            accounts[places.account[key]].delays[late] += 1.0
+            sources[source].fresh[delay_bin(facts.lag_ms[i])] += 1.0
         row = _pane(waiting, sizes, series, leaf, minute, clicked_hour)
         _add(waiting[row].sums, facts, i, primary)
         _add(series[leaf].total, facts, i, primary)

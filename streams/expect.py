@@ -52,6 +52,9 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
             lag.keeps(dt_ms, keep)
             kept_ms = dt_ms
         x = level.arrive(series[s].learned, cost, dt_ms, sources[series[s].source].lag, keep)
+        if sources[series[s].source].known > 0.0:
+            worth = level.rate(series[s].learned, series[s].pooled)
+            level.expose(series[s].learned, cost, dt_ms, worth, sources[series[s].source].fresh[lag.BINS :])
         series[s].exposure = x
         series[series[s].parent].exposure += x
         series[series[series[s].parent].parent].exposure += x

@@ -14,7 +14,7 @@ from streams.expect import WARM_MS, arrivals, expect
 from streams.hours import HOUR_MS
 from streams.learn import learn
 from streams.modes import BLIND
-from streams.progress import elapsed, end, hour_turned
+from streams.progress import elapsed, end, hour_turned, modes_above
 from streams.series import LEAF, SOURCE
 from streams.weigh import REVIEW, learn_baskets, suspect, weigh, weigh_cohorts
 
@@ -116,6 +116,8 @@ def _elapse(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, tic
             continue
         c = series[s].source
         sources[c].dt_ms = 0.0
+        if (sources[c].struck | series[s].mode | modes_above(series, s)) & BLIND:
+            sources[c].entire_ms = max(sources[c].entire_ms, sources[c].watermark_ms)
         sources[c].struck = 0
         sources[c].sound = 0
         if sources[c].watermark_ms <= sources[c].judged_ms:
@@ -124,6 +126,7 @@ def _elapse(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints, tic
             sources[c].dt_ms = sources[c].watermark_ms - sources[c].judged_ms
         else:
             sources[c].first_ms = sources[c].watermark_ms
+            sources[c].entire_ms = sources[c].watermark_ms
             sources[c].learned_ms = sources[c].watermark_ms
         sources[c].judged_ms = sources[c].watermark_ms
         accounts[a].judged_ms = tick_ms

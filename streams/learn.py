@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import deficit, drift, lag, level, season
-from streams import limits
+from streams import lags, limits
 from streams.allowance import known_share, share_out, speaks
 from streams.clocks import hour_of_week
 from streams.hours import EXPECTED, HOUR_MS, HOURS, SEEN
 from streams.modes import MODE_ROAS, UNUSUAL
 from streams.panes import CONVERSIONS
-from streams.progress import DAY_MS, age_days, end, hour_turned, learned_until, modes_above, youth
+from streams.progress import DAY_MS, age_days, end, hour_turned, learned_until, modes_above, suspicious, youth
 from streams.series import LEAF, SOURCE
 
 Ints = NDArray[np.int64]
@@ -66,7 +66,7 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
         level.drop(row)
     else:
         level.close(row, elapsed_ms, _doubted(series, sources, accounts, s))
-        if not _suspect(series, s) or row[level.A] < level.MIN_CONVERSIONS:
+        if not suspicious(series, s) or row[level.A] < level.MIN_CONVERSIONS:
             if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
                 drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
                 if elapsed_ms <= 2 * HOUR_MS:
@@ -105,16 +105,6 @@ def _learn_season(accounts: Rows, series: Rows, s: int, first: int, until: int) 
         if series[s].history_hour >= hour and expected > 0.0:
             of_week = hour_of_week(accounts, a, hour * HOUR_MS)
             season.learn(accounts[a].season, of_week, seen, expected / accounts[a].factor[of_week])
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _suspect(series: Rows, s: int) -> bool:
-    at = s
-    while at != -1:
-        if series[at].hot:
-            return True
-        at = series[at].parent
-    return False
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -200,6 +190,7 @@ def _borrowed(series: Rows, accounts: Rows, a: int, s: int) -> float:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
+    lags.learn(series, sources, accounts, a, mine)
     if accounts[a].watermark_ms // HOUR_MS > accounts[a].learned_ms // HOUR_MS:
         if accounts[a].watermark_ms // DAY_MS > accounts[a].learned_ms // DAY_MS:
             _end_day(series, accounts, a, mine)
@@ -207,11 +198,11 @@ def _finish_hour(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints
     for s in mine:
         c = series[s].source
         if series[s].level == SOURCE and hour_turned(series, sources, accounts, s):
-            lag.fit(sources[c].lag, lag.pooled(sources[c].delays, accounts[a].delays))
             if sources[c].watermark_ms // DAY_MS > sources[c].learned_ms // DAY_MS:
                 sources[c].arrived *= DAY_KEEP
                 sources[c].known *= DAY_KEEP
                 sources[c].delays *= DAY_KEEP
+                sources[c].ripe *= DAY_KEEP
             sources[c].learned_ms = sources[c].watermark_ms
 
 

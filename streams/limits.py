@@ -52,8 +52,7 @@ def renew(series: Rows, s: int, campaign: bool, clicks_told: bool) -> None:
     oftener = busy(a_day) if campaign else 1.0
     quiet = series[s].quiet_days * a_day
     silent_quiet = quiet / oftener
-    if not clicks_told:
-        quiet /= oftener
+    quiet = quiet * oftener if clicks_told else quiet / oftener
     row[PER_COUNT] = LOOSE_COUNT * COUNT / quiet
     row[PER_COHORT] = LOOSE_COHORT * COHORT / quiet
     row[PER_SILENCE] = SILENCE / (silent_quiet * outage.pace(phi))

@@ -230,8 +230,13 @@ def _part(seen: float, expected: float) -> Part:
 
 def _delays(history: History, s: int) -> Floats:
     registry = history.registry
-    wide, source = registry.accounts["delays"][int(registry.series["account"][s])], int(registry.series["source"][s])
-    return lag.cumulated(wide if source < 0 else lag.pooled(registry.sources["delays"][source], wide))
+    source = int(registry.series["source"][s])
+    below: Floats = (
+        registry.sources["below"][source]
+        if source >= 0
+        else registry.accounts["below"][int(registry.series["account"][s])]
+    )
+    return below
 
 
 def _known_share(history: History, s: int) -> float:

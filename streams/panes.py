@@ -20,9 +20,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import ripening
 from detectors.lag import delay_bin
 from streams.columns import Spec
-from streams.hours import CLICKED, add_up
+from streams.hours import CLICKED, HOUR_MS, add_up
 from streams.modes import BLIND
 
 Ints = NDArray[np.int64]
@@ -66,11 +67,21 @@ def close(waiting: Rows, closed: Rows, sizes: Ints, series: Rows, sources: Rows,
             series[s].step[m] += waiting[i].sums[m]
         if waiting[i].clicked_hour != NONE:
             add_up(series, s, waiting[i].clicked_hour, CLICKED, waiting[i].sums[KNOWN], BLIND)
+            _ripen(series, sources, s, waiting[i])
         if waiting[i].undated > 0:
             late_ms = sources[source].watermark_ms - (waiting[i].minute + 1) * PANE_MS
-            sources[source].delays[delay_bin(late_ms)] += waiting[i].undated / 1e6
+            sources[source].fresh[delay_bin(late_ms)] += waiting[i].undated / 1e6
         _keep(waiting[i], closed, sizes, series, sources, windows, sources[source].watermark_ms // PANE_MS)
     sizes[WAITING] = left
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _ripen(series: Rows, sources: Rows, s: int, pane: Any) -> None:
+    """Count conversions by the age of their clicks, those of cohorts that are entire."""
+    source = series[s].source
+    group = ripening.group(pane.minute // 60 - pane.clicked_hour)
+    if group >= 0 and series[s].mode & BLIND == 0 and pane.clicked_hour > sources[source].entire_ms // HOUR_MS >= 0:
+        sources[source].ripened[group] += pane.sums[KNOWN] / 1e6
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

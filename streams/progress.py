@@ -70,6 +70,17 @@ def modes_above(series: Rows, s: int) -> int:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def suspicious(series: Rows, s: int) -> bool:
+    """Whether a series or a wider one is under suspicion."""
+    at = s
+    while at != -1:
+        if series[at].hot:
+            return True
+        at = series[at].parent
+    return False
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def age_days(accounts: Rows, a: int) -> float:
     """Days for which an account has been learned of; 0.0 when it is new."""
     return float((accounts[a].learned_ms - accounts[a].first_ms) / DAY_MS)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import basket, cohort, deficit, drift, lag, level, outage, roas, season
+from detectors import basket, cohort, deficit, drift, lag, level, outage, ripening, roas, season
 from events.batch import Key
 from streams import hours, limits
 from streams.columns import Columns, Spec
@@ -82,12 +82,17 @@ SOURCES: Spec = {
     "watermark_ms": (np.int64, (), NONE),
     "judged_ms": (np.int64, (), NONE),
     "first_ms": (np.int64, (), NONE),
+    "entire_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
     "arrived": (np.float64, (), 0.0),
     "known": (np.float64, (), 0.0),
-    "delays": (np.float64, (lag.BINS,), 0.0),
+    "fresh": (np.float64, (lag.COLUMNS,), 0.0),
+    "delays": (np.float64, (lag.COLUMNS,), 0.0),
+    "ripened": (np.float64, (ripening.GROUPS,), 0.0),
+    "ripe": (np.float64, (ripening.COLUMNS,), 0.0),
     "lag": (np.float64, (lag.STAGES,), 0.0),
+    "below": (np.float64, (lag.BINS,), 1.0),
     "head": (np.int64, (), NONE),
     "tail": (np.int64, (), NONE),
     "first": (np.int64, (len(WINDOWS_MIN),), NONE),
@@ -97,9 +102,11 @@ SOURCES: Spec = {
     "sound": (np.int64, (), 0),
     "taken": (np.float64, (), 0.0),
 }
-"""``whole``: the part in which all legs are counted once, from when there are two; ``named``: whether names are
-counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out of alert, at the last
-judging; ``taken``: share of its conversions that open alerts of its parts take away."""
+"""``entire_ms``: since when all that its clicks bring is counted: it was first seen, or its last alert ended, then;
+``fresh``: delays that wait to be learned; ``ripened``: what arrived in the running hour, by age of the clicks;
+``below``: shares arrived, by age; ``whole``: the part in which all legs are counted once, from when there are two;
+``named``: whether names are counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out
+of alert, at the last judging; ``taken``: share of its conversions that open alerts of its parts take away."""
 ACCOUNTS: Spec = {
     "series": (np.int64, (), NONE),
     "offset_ms": (np.int64, (2,), 0),
@@ -107,7 +114,9 @@ ACCOUNTS: Spec = {
     "season": (np.float64, (season.COLUMNS,), 0.0),
     "factor": (np.float64, (season.HOURS,), 1.0),
     "drift": (np.float64, (drift.COLUMNS,), 0.0),
-    "delays": (np.float64, (lag.BINS,), 0.0),
+    "delays": (np.float64, (lag.COLUMNS,), 0.0),
+    "lag": (np.float64, (lag.STAGES,), 0.0),
+    "below": (np.float64, (lag.BINS,), 1.0),
     "watermark_ms": (np.int64, (), NONE),
     "first_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),

@@ -49,6 +49,8 @@ CALM = math.log(30.0)
 """Nats of evidence for being back to normal that end an alert."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
+ENOUGH_DUE = 400.0
+"""Conversions due that the cohorts looked at hold at most: a decision needs no more, and older ones tell of lags."""
 BRISK_A_DAY = 200.0
 """Conversions a day below which cohorts decide within hours, not within minutes."""
 HOT_COUNT, HOT_COHORT, HOT_GOOD = 1, 2, 4
@@ -193,7 +195,6 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, turne
     share = np.empty(HOURS)
     seen = np.empty(HOURS)
     due = np.empty(HOURS)
-    below = np.empty(lag.BINS)
     last = -1
     known = -2
     told = 0.0
@@ -210,11 +211,7 @@ def weigh_cohorts(series: Rows, sources: Rows, accounts: Rows, mine: Ints, turne
         if series[s].source != known:
             known = series[s].source
             last = end(series, sources, accounts, s)
-            if known < 0:
-                lag.cumulate(accounts[series[s].account].delays, below)
-            else:
-                lag.cumulate(lag.pooled(sources[known].delays, accounts[series[s].account].delays), below)
-            _mature(below, last, share)
+            _mature(sources[known].below if known >= 0 else accounts[series[s].account].below, last, share)
         series[s].hot &= ~HOT_COHORT
         cells = _cohorts(series, s, (last - 1) // HOUR_MS, share, seen, due)
         if cells == 0:
@@ -243,11 +240,16 @@ def _cohorts(series: Rows, s: int, newest: int, share: Floats, seen: Floats, due
     total = 0.0
     missing = 0.0
     most = 0.0
+    all_due = 0.0
     for i in range(cells):
+        if all_due > ENOUGH_DUE:
+            cells = i
+            break
         hour = newest - i
         inside = series[s].history_hour >= hour > series[s].history_hour - HOURS
         seen[i] = series[s].history[hour % HOURS, hours.CLICKED] / 1e6 if inside else 0.0
         due[i] = series[s].history[hour % HOURS, hours.DUE] if inside else 0.0
+        all_due += due[i]
         total += due[i] * share[i]
         missing += due[i] * share[i] - seen[i]
         if missing > 0.0:
