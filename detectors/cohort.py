@@ -28,6 +28,7 @@ GRID = (1.4, 1.7, 2.2, 3.0, 5.0)
 GRID_ARRAY = np.array(GRID)
 GRID_SIZE = len(GRID)
 """The first ratios of :data:`detectors.deficit.GRID`, so that its dispersions serve here too."""
+WEIGHTS = deficit.WEIGHTS[:GRID_SIZE] / deficit.WEIGHTS[:GRID_SIZE].sum()
 
 # The columns of a cohort row: evidence R, onset (cohorts since the newest), its nats and its ratio.
 EVIDENCE, ONSET, NATS, RATIO = range(4)
@@ -46,7 +47,7 @@ def judge(row: Row, n: Row, due: Row, share: Row, cells: int, slopes: Row) -> fl
         mu = due[i] * share[i]
         for g in range(GRID_SIZE):
             nats[g] += n[i] * slopes[g, deficit.PER_SEEN] + mu * slopes[g, deficit.PER_DUE]
-            row[EVIDENCE] += due[i] / GRID_SIZE * math.exp(min(nats[g], 600.0))
+            row[EVIDENCE] += due[i] * WEIGHTS[g] * math.exp(min(nats[g], 600.0))
             if nats[g] > row[NATS]:
                 row[NATS] = nats[g]
                 row[ONSET] = i

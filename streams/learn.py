@@ -12,6 +12,7 @@ from detectors import deficit, drift, lag, level, season
 from streams import lags, limits
 from streams.allowance import known_share, share_out, speaks
 from streams.clocks import hour_of_week
+from streams.expect import WARM_MS
 from streams.hours import EXPECTED, HOUR_MS, HOURS, SEEN
 from streams.modes import MODE_ROAS, UNUSUAL
 from streams.panes import CONVERSIONS
@@ -70,7 +71,10 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
             if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
                 drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
                 if elapsed_ms <= 2 * HOUR_MS:
-                    _learn_season(accounts, series, s, int(end_ms - row[level.WAITED_MS]) // HOUR_MS, end_ms // HOUR_MS)
+                    waited = int(end_ms - row[level.WAITED_MS])
+                    expected_from = sources[series[s].source].first_ms + WARM_MS + HOUR_MS - 1
+                    first = max(waited, expected_from) // HOUR_MS
+                    _learn_season(accounts, series, s, first, end_ms // HOUR_MS)
             level.commit(row)
     _learn_usual(series, s, end_ms // HOUR_MS - 1)
     rate = series[s].rate_a_day

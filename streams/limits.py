@@ -18,14 +18,14 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
-LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.15, 1.1, 2.0
+LOOSE_COHORT, LOOSE_BASKETS = 1.1, 2.0
 """How many times oftener than its share a test may be sure, measured: it leans on doubts of level, season and noise
 that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``)."""
 BUSY_A_DAY = 400.0
 """Conversions a day at which that is half as much again for a campaign: there doubts, not chance, set the pace. Wider
-scopes have no such room: their campaigns are promoted, paused and launched together; but for
-silence, neither have those that tell their clicks: lags shift."""
-SUSPICION = 0.3
+scopes have no such room: their campaigns are promoted, paused and launched together.  Of those that tell their clicks
+counts and cohorts are asked for as much more: lags shift, and the busy see it first."""
+SUSPICION = 0.2
 """Share of the evidence that alarms, in nats, from which nothing is learned.
 
 Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
@@ -50,18 +50,17 @@ def renew(series: Rows, s: int, campaign: bool, clicks_told: bool) -> None:
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
     oftener = busy(a_day) if campaign else 1.0
-    quiet = series[s].quiet_days * a_day
-    silent_quiet = quiet / oftener
-    quiet = quiet * oftener if clicks_told else quiet / oftener
-    row[PER_COUNT] = LOOSE_COUNT * COUNT / quiet
-    row[PER_COHORT] = LOOSE_COHORT * COHORT / quiet
-    row[PER_SILENCE] = SILENCE / (silent_quiet * outage.pace(phi))
+    quiet = series[s].quiet_days * a_day / oftener
+    lagging = quiet * oftener * oftener if clicks_told else quiet
+    row[PER_COUNT] = COUNT / lagging
+    row[PER_COHORT] = LOOSE_COHORT * COHORT / lagging
+    row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
     row[PER_BASKETS] = LOOSE_BASKETS * BASKETS / quiet
-    row[PER_ROAS] = LOOSE_BASKETS * ROAS / quiet
+    row[PER_ROAS] = LOOSE_BASKETS * ROAS / lagging
     row[SILENT_PHI] = phi
     nats = series[s].suspicious
-    nats[COUNT_NATS] = SUSPICION * math.log(quiet / COUNT)
-    nats[COHORT_NATS] = SUSPICION * math.log(quiet / COHORT)
+    nats[COUNT_NATS] = SUSPICION * math.log(lagging / COUNT)
+    nats[COHORT_NATS] = SUSPICION * math.log(lagging / COHORT)
     nats[BASKETS_NATS] = SUSPICION * math.log(quiet / BASKETS)
 
 

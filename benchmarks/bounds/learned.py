@@ -192,7 +192,7 @@ def operational(fleet: Fleet, from_ms: int, intervals: int) -> Floats:
 
 def own_share(shape: float, a_day: float) -> float:
     """What the test that is to tell of it, the timer or the count test, has of the promise at ``a_day`` a day."""
-    share = limits.SILENCE if math.isinf(shape) else limits.LOOSE_COUNT * limits.COUNT
+    share = limits.SILENCE if math.isinf(shape) else limits.COUNT
     return float(share * limits.busy(a_day))
 
 

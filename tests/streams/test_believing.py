@@ -20,7 +20,6 @@ from streams.limits import (
     COUNT,
     LOOSE_BASKETS,
     LOOSE_COHORT,
-    LOOSE_COUNT,
     PER_BASKETS,
     PER_COHORT,
     PER_COUNT,
@@ -144,6 +143,13 @@ def test_dear_clicks_in_totals_by_click_date_are_found() -> None:
     assert told[0]["at"] < "2026-01-12T00:00"
 
 
+def test_the_hour_in_which_judging_begins_spoils_no_season() -> None:
+    """Only some minutes of that hour have an expectation; held against all that it brought it would look twice as good."""
+    pipeline, _ = run(batch_of(history(1.95, a_day={("meta", "brand"): 2400.0})))
+    factors = pipeline.registry.accounts["factor"][0]
+    assert 0.8 < factors.min() <= factors.max() < 1.3
+
+
 def test_a_sale_taken_for_the_usual_level_is_told_and_then_believed() -> None:
     """An account begins with a sale of three days: its end is told, under two names at most, and not again."""
     first_days = [(0.0, 3.0, 1.8, 1.0, None)]
@@ -212,7 +218,7 @@ def test_the_shares_of_all_tests_add_up_to_the_promise(words: str) -> None:
             a_day = max(series["rate_a_day"][s], 1.0)
             limits = series["limits"][s]
             oftener = busy(a_day) if series["level"][s] == LEAF else 1.0
-            total += a_day * limits[PER_COUNT] / (LOOSE_COUNT * oftener)
+            total += a_day * limits[PER_COUNT] / oftener
             total += a_day * (limits[PER_BASKETS] + limits[PER_ROAS]) / (LOOSE_BASKETS * oftener)
             total += SILENCE / series["quiet_days"][s]
             cohorts = a_day * limits[PER_COHORT] / (LOOSE_COHORT * oftener)
