@@ -168,9 +168,10 @@ def _voices(series: Rows, mine: Ints) -> float:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _renew(series: Rows, sources: Rows, mine: Ints) -> None:
     """What each test of a series needs to know of its share of the allowance and of its dispersion."""
+    alone = _voices(series, mine) == 1.0
     for s in mine:
         c = series[s].source
-        limits.renew(series, s, series[s].level == LEAF, c >= 0 and known_share(sources, c) > 0.0)
+        limits.renew(series, s, series[s].level == LEAF, c >= 0 and known_share(sources, c) > 0.0, alone)
         if speaks(series, s):
             limits.slope(series, s)
 

@@ -25,8 +25,9 @@ BUSY_A_DAY = 400.0
 """Conversions a day at which that is half as much again for a campaign: there doubts, not chance, set the pace. Wider
 scopes have no such room: their campaigns are promoted, paused and launched together.  Of those that tell their clicks
 counts and cohorts are asked for as much more: lags shift, and the busy see it first."""
-SUSPICION = 0.2
-"""Share of the evidence that alarms, in nats, from which nothing is learned.
+SUSPICION, SUSPICION_ALONE = 0.3, 0.2
+"""Share of the evidence that alarms, in nats, from which nothing is learned; the latter where one campaign is all that
+an account has: there nothing else waits with it.
 
 Measured by the stretch since the likeliest onset: the sum over all onsets grows with time where nothing is wrong."""
 SILENT = 10.0
@@ -41,7 +42,7 @@ TESTS = 3
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def renew(series: Rows, s: int, campaign: bool, clicks_told: bool) -> None:
+def renew(series: Rows, s: int, campaign: bool, clicks_told: bool, alone: bool) -> None:
     """Set the limits of ``s`` from its share of the allowance, its volume and its dispersion.
 
     The time of all tests is conversions: due ones, or baskets, one a conversion.
@@ -58,10 +59,11 @@ def renew(series: Rows, s: int, campaign: bool, clicks_told: bool) -> None:
     row[PER_BASKETS] = LOOSE_BASKETS * BASKETS / quiet
     row[PER_ROAS] = LOOSE_BASKETS * ROAS / lagging
     row[SILENT_PHI] = phi
+    suspicion = SUSPICION_ALONE if alone else SUSPICION
     nats = series[s].suspicious
-    nats[COUNT_NATS] = SUSPICION * math.log(lagging / COUNT)
-    nats[COHORT_NATS] = SUSPICION * math.log(lagging / COHORT)
-    nats[BASKETS_NATS] = SUSPICION * math.log(quiet / BASKETS)
+    nats[COUNT_NATS] = suspicion * math.log(lagging / COUNT)
+    nats[COHORT_NATS] = suspicion * math.log(lagging / COHORT)
+    nats[BASKETS_NATS] = suspicion * math.log(quiet / BASKETS)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -144,7 +144,7 @@ def test_dear_clicks_in_totals_by_click_date_are_found() -> None:
 
 
 def test_the_hour_in_which_judging_begins_spoils_no_season() -> None:
-    """Only some minutes of that hour have an expectation; held against all that it brought it would look twice as good."""
+    """Only some minutes of it have an expectation: held against all that it brought it would look twice as good."""
     pipeline, _ = run(batch_of(history(1.95, a_day={("meta", "brand"): 2400.0})))
     factors = pipeline.registry.accounts["factor"][0]
     assert 0.8 < factors.min() <= factors.max() < 1.3
