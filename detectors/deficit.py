@@ -34,8 +34,8 @@ BETTER = (1 / 1.5, 1 / 2.5)
 GRID = WORSE + BETTER
 GRID_ARRAY = np.array(GRID)
 WEIGHTS = np.array([0.22, 0.19, 0.18, 0.18, 0.16, 0.07, 0.5, 0.5])
-"""Shares of the onsets that each ratio has, in all 1 on either side: with these CPA times 1.5, 2 and 3 are told within
-1.15 of the limit each (``benchmarks/limits.py --only known``)."""
+"""Shares of the onsets that each ratio has, in all 1 on either side: with these CPA times 1.5, 2 and 3 are told about
+as far from the limit (``benchmarks/limits.py --only known``)."""
 STEP_MU = 0.25
 YOUNG_VARIANCE, YOUNG_DAYS = 0.008, 6.0
 """What a level that rests on one day does not know of other days, and by when it begins to fall with the square of the

@@ -71,10 +71,8 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
             if series[s].level == LEAF and row[level.HOUR_MU] > 0.0:
                 drift.note(series[s].day, row[level.HOUR_TOLD], row[level.HOUR_MU])
                 if elapsed_ms <= 2 * HOUR_MS:
-                    waited = int(end_ms - row[level.WAITED_MS])
-                    expected_from = sources[series[s].source].first_ms + WARM_MS + HOUR_MS - 1
-                    first = max(waited, expected_from) // HOUR_MS
-                    _learn_season(accounts, series, s, first, end_ms // HOUR_MS)
+                    since_ms = int(end_ms - row[level.WAITED_MS])
+                    _learn_season(sources, accounts, series, s, since_ms // HOUR_MS, end_ms // HOUR_MS)
             level.commit(row)
     _learn_usual(series, s, end_ms // HOUR_MS - 1)
     rate = series[s].rate_a_day
@@ -101,10 +99,14 @@ def _learn_usual(series: Rows, s: int, hour: int) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_season(accounts: Rows, series: Rows, s: int, first: int, until: int) -> None:
-    """Learn the hours from ``first`` to before ``until``, of those that are kept, each as its own hour of the week."""
+def _learn_season(sources: Rows, accounts: Rows, series: Rows, s: int, first: int, until: int) -> None:
+    """Learn the hours from ``first`` to before ``until``, of those that are kept, each as its own hour of the week.
+
+    The hour in which its source began to be judged is none of them: only some of its minutes had an expectation.
+    """
     a = series[s].account
-    for hour in range(max(first, until - HOURS), until):
+    judged = -(-(sources[series[s].source].first_ms + WARM_MS) // HOUR_MS)
+    for hour in range(max(first, until - HOURS, judged), until):
         seen, expected = series[s].history[hour % HOURS, SEEN], series[s].history[hour % HOURS, EXPECTED]
         if series[s].history_hour >= hour and expected > 0.0:
             of_week = hour_of_week(accounts, a, hour * HOUR_MS)

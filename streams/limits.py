@@ -51,8 +51,9 @@ def renew(series: Rows, s: int, campaign: bool, clicks_told: bool, alone: bool) 
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, SILENT)
     a_day = max(series[s].rate_a_day, 1.0)
     oftener = busy(a_day) if campaign else 1.0
-    quiet = series[s].quiet_days * a_day / oftener
-    lagging = quiet * oftener * oftener if clicks_told else quiet
+    shared = series[s].quiet_days * a_day
+    quiet = shared / oftener
+    lagging = shared * oftener if clicks_told else quiet
     row[PER_COUNT] = COUNT / lagging
     row[PER_COHORT] = LOOSE_COHORT * COHORT / lagging
     row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
