@@ -54,8 +54,8 @@ def bend(below: Row, row: Row) -> None:
         factors[j] = factors[j + 1] + _log_factor(row, j, young, old)
         old = young
     below[: lag.BINS - 1] *= np.exp(np.interp(EDGES_H, POINTS_H, factors))
-    for b in range(1, lag.BINS):
-        below[b] = max(below[b], below[b - 1])
+    for b in range(lag.BINS - 2, -1, -1):
+        below[b] = min(below[b], below[b + 1])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors import lag, ripening
@@ -55,6 +55,7 @@ def test_a_lag_that_has_changed_shows_in_cohorts_growing_older() -> None:
 
 @settings(deadline=None)
 @given(HISTOGRAM, COUNTS, COUNTS)
+@example([0.0] * 11 + [1.0] + [0.0] * 3, [0.0] * ripening.GROUPS, [0.0] * 5 + [1.0])
 def test_shares_stay_shares_whatever_was_counted(delays: list[float], came: list[float], brought: list[float]) -> None:
     below = lag.cumulated(np.array(delays))
     ripening.bend(below, np.array(came + brought))
