@@ -39,6 +39,10 @@ COLUMNS = WEIGHT + lag.STAGES - 1
 """What is learned; then what waits: sums of the running hour and of those before it, what of them belongs to hours that
 are over, the squares of those, and how long they took; then the mean spend rate per exponential of the lag, and how far
 each mean has started up."""
+RESTING = 0.02
+"""A series rests where its spend of late is less than this share of what slower exponentials expect of old spend."""
+LATE = 3
+"""The exponential whose mean tells of late: about four hours."""
 GLITCH = 16.0
 CLUSTERS = 6.0
 """An hour teaches the dispersion at most so many times what it should, or the square of so many clusters of ``phi``
@@ -63,6 +67,35 @@ def arrive(row: Row, cost: float, dt_ms: float, weights: Row, keep: Row) -> floa
         row[WEIGHT + k] = row[WEIGHT + k] * keep[k] + (1.0 - keep[k])
         exposure += weights[1 + k] * row[SPENT + k] / row[WEIGHT + k] * dt_ms
     return float(exposure)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def begin(row: Row, idle_ms: float) -> None:
+    """Before a series first spends: it is known to have spent nothing for ``idle_ms``; before that nothing is known."""
+    for k in range(lag.STAGES - 1):
+        row[WEIGHT + k] = -math.expm1(-idle_ms / lag.TAUS_MS[k])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def resting(row: Row, weights: Row) -> bool:
+    """Whether all that is expected stems from clicks of long ago, after a day or so without spend.
+
+    How many of those still convert hangs on the far tail of the lag, which nobody knows to a per mille of all.
+    ``weights``: of the lag's stages.
+
+    >>> row, weights = np.zeros(COLUMNS), np.full(lag.STAGES, 1.0 / lag.STAGES)
+    >>> _ = arrive_after(row, 100.0, 3_600_000.0, weights)
+    >>> resting(row, weights)
+    False
+    >>> _ = [arrive_after(row, 0.0, 3_600_000.0, weights) for _ in range(36)]
+    >>> resting(row, weights)
+    True
+    """
+    old = 0.0
+    for k in range(LATE + 1, lag.STAGES - 1):
+        if row[WEIGHT + k] > 0.0:
+            old += weights[1 + k] * row[SPENT + k] / row[WEIGHT + k]
+    return bool(row[SPENT + LATE] < RESTING * old * row[WEIGHT + LATE])
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -48,6 +48,8 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         if cost == 0.0 and series[s].learned[level.WEIGHT] == 0.0:
             continue
         dt_ms = sources[series[s].source].dt_ms
+        if series[s].learned[level.WEIGHT] == 0.0:
+            _launch(series, sources, s)
         if dt_ms != kept_ms:
             lag.keeps(dt_ms, keep)
             kept_ms = dt_ms
@@ -58,6 +60,16 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         series[s].exposure = x
         series[series[s].parent].exposure += x
         series[series[series[s].parent].parent].exposure += x
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _launch(series: Rows, sources: Rows, s: int) -> None:
+    """A campaign spends for the first time: with its source, in mid-life; later than that, after nothing."""
+    c = series[s].source
+    begins_ms = sources[c].judged_ms - sources[c].dt_ms
+    if sources[c].spending_ms < 0:
+        sources[c].spending_ms = begins_ms
+    level.begin(series[s].learned, begins_ms - sources[c].spending_ms)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -74,12 +86,15 @@ def expect(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         rate = level.rate(series[s].learned, series[s].pooled) if end - sources[c].first_ms >= WARM_MS else 0.0
         rate *= 1.0 - sources[c].taken  # an open alert of a leg or name accounts for these
         mu = x * rate
-        if rate > 0.0:
+        judged = rate > 0.0 and not level.resting(series[s].learned, sources[c].lag)
+        if judged:
             series[s].count = n
             series[s].expected = mu
         if series[s].mode & BLIND == 0:
-            level.note(series[s].learned, n, x, mu)
-            if rate > 0.0 and series[s].learned[level.A] >= level.MIN_CONVERSIONS:
+            # what comes before any spend was seen, of clicks of long ago, says nothing of what spend is worth
+            spent = series[s].unassigned != 0 or series[s].learned[level.WEIGHT] > 0.0
+            level.note(series[s].learned, n if spent else 0.0, x, mu)
+            if judged and series[s].learned[level.A] >= level.MIN_CONVERSIONS:
                 _sum_up(series, s, n, mu)
         _remember(series, s, end, n, mu, rate > 0.0)
         sources[c].arrived += n

@@ -16,21 +16,25 @@ from streams.series import LEAF, SOURCE
 
 Ints = NDArray[np.int64]
 Rows = NDArray[Any]
+Row = NDArray[np.float64]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> None:
     """Learn what the last hour showed of the lags of every source whose hour has turned, and of the account's."""
     corrected = np.empty(lag.BINS)
+    grown = np.empty(2 * ripening.GROUPS)
     for s in mine:
         if series[s].level == SOURCE and hour_turned(series, sources, accounts, s):
             c = series[s].source
             _learn_delays(series, sources, accounts, a, mine, c)
-            _learn_ages(series, sources, c)
+            _learn_ages(series, sources, c, grown)
             delays = lag.pooled(sources[c].delays, accounts[a].delays)
             lag.correct(sources[c].lag, delays, corrected)
             lag.cumulate(corrected, sources[c].below)
             ripening.bend(sources[c].below, sources[c].ripe)
+            ripening.note(sources[c].below, sources[c].ripe, grown)
+            ripening.stretch(sources[c].below, sources[c].ripe)
             lag.apart(sources[c].below, corrected.sum(), corrected)
             lag.fit(sources[c].lag, corrected)
     lag.correct(accounts[a].lag, accounts[a].delays, corrected)
@@ -58,12 +62,13 @@ def _learn_delays(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Int
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _learn_ages(series: Rows, sources: Rows, c: int) -> None:
+def _learn_ages(series: Rows, sources: Rows, c: int, grown: Row) -> None:
     """Learn what arrived in the last hour by the age of its clicks, beside what clicks of that age had brought by then.
 
     Clicks from before the source was first seen, or before an incident's end, have brought more than was counted, or
     less than they should, so they are left out.
     """
+    grown[:] = 0.0
     whole = sources[c].series
     newest = sources[c].watermark_ms // HOUR_MS - 1
     first = max(newest - HOURS + 1, sources[c].entire_ms // HOUR_MS + 1)
@@ -71,8 +76,8 @@ def _learn_ages(series: Rows, sources: Rows, c: int) -> None:
         for hour in range(first, newest):
             group = ripening.group(newest - hour)
             if group >= 0:
-                brought = series[whole].history[hour % HOURS, CLICKED] / 1e6
-                sources[c].ripe[ripening.GROUPS + group] += brought
-        sources[c].ripe[: ripening.GROUPS] += sources[c].ripened
+                grown[ripening.GROUPS + group] += series[whole].history[hour % HOURS, CLICKED] / 1e6
+        grown[: ripening.GROUPS] = sources[c].ripened
+        sources[c].ripe[: 2 * ripening.GROUPS] += grown
         lag.forget(sources[c].ripe, ripening.GROUPS, ripening.REMEMBERED)
     sources[c].ripened[:] = 0.0

@@ -37,6 +37,9 @@ LAG_VARIANCE = 0.005
 """Relative variance of what is expected where all conversions come days late: that is known with a delay itself."""
 ALIKE_HOURS = 6.0
 """Hours of the day that are wrong together while they are not learned."""
+LEAST_PACE = 0.25
+"""Share of what the last hour was due, as a day's, that a series is taken to bring at least: it was launched, or back
+from a pause, and has no day yet to go by."""
 USUAL_KEEP = 1.0 - 1.0 / 168.0
 
 
@@ -63,6 +66,7 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
     row = series[s].learned
     end_ms = end(series, sources, accounts, s)
     elapsed_ms = end_ms - learned_until(series, sources, accounts, s)
+    due_a_day = (row[level.HOUR_MU] - row[level.CLOSED_MU]) * DAY_MS / elapsed_ms
     if series[s].mode & UNUSUAL or modes_above(series, s) & UNUSUAL:
         level.drop(row)
     else:
@@ -76,7 +80,8 @@ def _learn_one(series: Rows, sources: Rows, accounts: Rows, s: int, last_day: fl
             level.commit(row)
     _learn_usual(series, s, end_ms // HOUR_MS - 1)
     rate = series[s].rate_a_day
-    series[s].rate_a_day = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
+    rate = last_day if rate == 0.0 else rate + (last_day - rate) / 48.0
+    series[s].rate_a_day = max(rate, LEAST_PACE * due_a_day)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

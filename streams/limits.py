@@ -18,14 +18,15 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
-LOOSE_COHORT, LOOSE_BASKETS = 1.1, 2.0
+LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.2, 1.1, 2.0
 """How many times oftener than its share a test may be sure, measured: it leans on doubts of level, season and noise
-that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``)."""
+that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``).  Counts only where no
+click is told: where one is, a lag that shifts is the greater doubt."""
 BUSY_A_DAY = 400.0
 """Conversions a day at which that is half as much again for a campaign: there doubts, not chance, set the pace. Wider
 scopes have no such room: their campaigns are promoted, paused and launched together.  Of those that tell their clicks
 counts and cohorts are asked for as much more: lags shift, and the busy see it first."""
-SUSPICION, SUSPICION_ALONE = 0.3, 0.2
+SUSPICION, SUSPICION_ALONE = 0.3, 0.15
 """Share of the evidence that alarms, in nats, from which nothing is learned; the latter where one campaign is all that
 an account has: there nothing else waits with it.
 
@@ -54,7 +55,7 @@ def renew(series: Rows, s: int, campaign: bool, clicks_told: bool, alone: bool) 
     shared = series[s].quiet_days * a_day
     quiet = shared / oftener
     lagging = shared * oftener if clicks_told else quiet
-    row[PER_COUNT] = COUNT / lagging
+    row[PER_COUNT] = (1.0 if clicks_told else LOOSE_COUNT) * COUNT / lagging
     row[PER_COHORT] = LOOSE_COHORT * COHORT / lagging
     row[PER_SILENCE] = SILENCE / (quiet * outage.pace(phi))
     row[PER_BASKETS] = LOOSE_BASKETS * BASKETS / quiet

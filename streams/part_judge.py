@@ -223,7 +223,7 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
         counted += parts[p].deficit[deficit.FIRST + g * deficit.PER_RATIO + deficit.EVIDENCE]
         nats = max(nats, deficit.nats(parts[p].deficit, g))
     gamma = days / COUNT * a_day
-    silent = (math.exp(min(waited, 600.0)) - 1.0) / (days / SILENCE * a_day)
+    silent = waited / (days / SILENCE * a_day)
     parts[p].hot = nats > SUSPICION * math.log(gamma)
     if counted / gamma + silent < 1.0:
         return 0

@@ -40,7 +40,7 @@ class PartVerdicts:
         parts = self._registry.parts.rows
         cells = parts["deficit"][p][deficit.FIRST :].reshape(deficit.GRID_SIZE, deficit.PER_RATIO)
         counted = float(cells[first_ratio(parts.rows, p) : deficit.WORSE_SIZE, deficit.EVIDENCE].sum())
-        return max(math.log10(1.0 + counted), float(parts["timer"][p, outage.WAITED]) / math.log(10.0))
+        return math.log10(1.0 + max(counted, float(parts["timer"][p, outage.EVIDENCE])))
 
     def sums(self, p: int, from_ms: int) -> tuple[float, float]:
         """Seen and expected from the hour of ``from_ms`` on."""

@@ -84,6 +84,7 @@ SOURCES: Spec = {
     "first_ms": (np.int64, (), NONE),
     "entire_ms": (np.int64, (), NONE),
     "learned_ms": (np.int64, (), NONE),
+    "spending_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
     "arrived": (np.float64, (), 0.0),
     "known": (np.float64, (), 0.0),
@@ -103,6 +104,7 @@ SOURCES: Spec = {
     "taken": (np.float64, (), 0.0),
 }
 """``entire_ms``: since when all that its clicks bring is counted: it was first seen, or its last alert ended, then;
+``spending_ms``: when its first campaign began to spend;
 ``fresh``: delays that wait to be learned; ``ripened``: what arrived in the running hour, by age of the clicks;
 ``below``: shares arrived, by age; ``whole``: the part in which all legs are counted once, from when there are two;
 ``named``: whether names are counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out

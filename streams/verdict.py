@@ -55,7 +55,7 @@ class Verdicts:
         """Log10 of the odds that the tests of ``s`` hold against chance."""
         series = self._registry.series
         r = max(deficit.evidence(series["deficit"][s]), float(series["cohort"][s, cohort.EVIDENCE]))
-        return max(math.log10(1.0 + r), float(series["timer"][s, outage.WAITED]) / math.log(10.0))
+        return math.log10(1.0 + max(r, float(series["timer"][s, outage.EVIDENCE])))
 
     def good_signal(self, s: int, at_ms: int, onset_ms: int, r: float) -> Signal:
         """The signal of implausibly many conversions since ``onset_ms``; ``r``: the test's evidence."""

@@ -120,9 +120,8 @@ def suspect(series: Rows, s: int) -> float:
     above = modes_above(series, s)
     total = 0.0
     if above & BLIND == 0:
-        if series[s].mode & MODE_OUTAGE == 0 and series[s].timer[outage.WAITED] > 0.0:
-            waited = math.exp(min(series[s].timer[outage.WAITED], 600.0)) - 1.0
-            total += _share(series, s, OUTAGE, waited * series[s].limits[PER_SILENCE])
+        if series[s].mode & MODE_OUTAGE == 0:
+            total += _share(series, s, OUTAGE, series[s].timer[outage.EVIDENCE] * series[s].limits[PER_SILENCE])
         if series[s].mode & BLIND == 0:
             total += _share(series, s, CPA, deficit.evidence(series[s].deficit) * series[s].limits[PER_COUNT])
             total += _share(series, s, COHORT, series[s].cohort[cohort.EVIDENCE] * series[s].limits[PER_COHORT])

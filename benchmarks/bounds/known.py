@@ -94,7 +94,7 @@ def _count_false(seed: int, mu: float, phi: float, dt_ms: float, gamma: float, p
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def _timer_panes(seed: int, mu: float, phi: float, nats: float, runs: int) -> Floats:
+def _timer_panes(seed: int, mu: float, phi: float, gamma: float, runs: int) -> Floats:
     """Panes from the outage to the alarm; the last conversion is as long ago as it happens to be."""
     np.random.seed(seed)
     panes = np.empty(runs)
@@ -102,22 +102,22 @@ def _timer_panes(seed: int, mu: float, phi: float, nats: float, runs: int) -> Fl
     for i in range(runs):
         row[:] = 0.0
         for _ in range(int(20.0 / mu) + 1):
-            if outage.run(row, count(mu, phi, 1.0), mu, phi, 0.0) >= nats:
+            if outage.run(row, count(mu, phi, 1.0), mu, phi, 0.0) >= gamma:
                 row[:] = 0.0
         pane = 1
-        while outage.run(row, 0.0, mu, phi, 0.0) < nats:
+        while outage.run(row, 0.0, mu, phi, 0.0) < gamma:
             pane += 1
         panes[i] = pane
     return panes
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def _timer_false(seed: int, mu: float, phi: float, nats: float, panes: int) -> int:
+def _timer_false(seed: int, mu: float, phi: float, gamma: float, panes: int) -> int:
     np.random.seed(seed)
     row = np.zeros(outage.COLUMNS)
     alarms = 0
     for _ in range(panes):
-        if outage.run(row, count(mu, phi, 1.0), mu, phi, 0.0) >= nats:
+        if outage.run(row, count(mu, phi, 1.0), mu, phi, 0.0) >= gamma:
             alarms += 1
             row[:] = 0.0
     return alarms
@@ -176,7 +176,7 @@ def count_delay(rate: float, r: float, phi: float, seed: int, runs: int, healthy
 def timer_delay(rate: float, phi: float, seed: int, runs: int) -> Floats:
     """Hours from an outage to the timer's alarm."""
     grain = Grain(rate)
-    return np.asarray(_timer_panes(seed, grain.mu, phi, outage.limit(QUIET_H * rate), runs) * grain.hours)
+    return np.asarray(_timer_panes(seed, grain.mu, phi, QUIET_H * rate * outage.pace(phi), runs) * grain.hours)
 
 
 def cusum_hours(rate: float, r: float, phi: float, height: float, seed: int, runs: int, changed: bool) -> float:
@@ -236,7 +236,7 @@ def work(task: Task) -> Known:
     return Known(
         task.a_day, phi, task.months, limits, over[0], over[1], limit(rate, OUTAGE, phi), (p50, p95),
         int(_count_false(task.seed + 2, grain.mu, phi, grain.hours * 3.6e6, grain.gamma, panes)),
-        int(_timer_false(task.seed + 3, grain.mu, phi, outage.limit(QUIET_H * rate), panes)),
+        int(_timer_false(task.seed + 3, grain.mu, phi, QUIET_H * rate * outage.pace(phi), panes)),
     )  # fmt: skip
 
 

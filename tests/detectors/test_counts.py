@@ -151,18 +151,40 @@ def test_recovery_needs_evidence_and_one_good_hour_after_an_outage_gives_it() ->
 
 
 @settings(deadline=None)
-@given(st.floats(1.0, 1e9))
-def test_the_wait_keeps_its_promise_exactly(gamma: float) -> None:
-    """The mean wait for the first gap of that length is gamma conversions."""
-    assert math.exp(outage.limit(gamma)) - 1.0 == pytest.approx(gamma, rel=1e-9)
+@given(st.floats(1e-3, 20.0), st.floats(1.0, 8.0), st.integers(0, 12))
+def test_the_timer_is_worth_what_was_expected_whatever_the_steps(mu: float, phi: float, empty: int) -> None:
+    """Evidence less clusters expected is a martingale: the chance of an empty step times what it then is worth."""
+    row, before = np.zeros(outage.COLUMNS), 0.0
+    for _ in range(empty):
+        before = outage.run(row, 0.0, mu, phi, 0.0)
+    after = outage.run(row, 0.0, mu, phi, 0.0)
+    clusters = mu * outage.pace(phi)
+    assert math.exp(-clusters) * after == pytest.approx(before + clusters)
+    assert outage.run(row, 1.0, mu, phi, 0.0) == 0.0
+
+
+def test_short_steps_wait_as_long_as_the_closed_form_says() -> None:
+    """In continuous time the evidence is ``e^w - 1`` after ``w`` conversions without one."""
+    row = np.zeros(outage.COLUMNS)
+    for _ in range(8000):
+        outage.run(row, 0.0, 1e-3, 1.0, 0.0)
+    assert row[outage.EVIDENCE] == pytest.approx(math.expm1(8.0), rel=1e-3)
+
+
+def test_a_silence_without_end_stays_a_number() -> None:
+    """A dead source that is expected to bring a million conversions."""
+    row = np.zeros(outage.COLUMNS)
+    for _ in range(1000):
+        outage.run(row, 0.0, 1000.0, 1.0, 0.0)
+    assert row[outage.EVIDENCE] == outage.MOST
 
 
 def test_an_overdispersed_silence_counts_for_less() -> None:
     """The chance of no conversion is that of the negative binomial."""
     row, phi, mu = np.zeros(outage.COLUMNS), 2.5, 7.0
-    waited = outage.run(row, 0.0, mu, phi, 0.0)
+    outage.run(row, 0.0, mu, phi, 0.0)
     size = mu / (phi - 1.0)
-    assert -waited == pytest.approx(float(stats.nbinom.logpmf(0, size, 1.0 / phi)))
+    assert -row[outage.WAITED] == pytest.approx(float(stats.nbinom.logpmf(0, size, 1.0 / phi)))
 
 
 def test_small_baskets_are_found_and_ordinary_ones_are_not() -> None:

@@ -71,6 +71,68 @@ def test_what_nobody_counted_changes_nothing() -> None:
     assert below == pytest.approx(usual, abs=1e-12)
 
 
+def hours_of(below: np.ndarray, conversions: float) -> np.ndarray:
+    """What an hour of a steady source of so many conversions an hour counts, by group."""
+    share = [lag.matured(below, age * HOUR_MS, HOUR_MS) for age in range(64)]
+    grown = np.zeros(2 * ripening.GROUPS)
+    for age in range(1, 64):
+        group = ripening.group(age)
+        grown[group] += conversions * (share[age] - share[age - 1])
+        grown[ripening.GROUPS + group] += conversions * share[age]
+    return grown
+
+
+def stretched(below: np.ndarray, times: float) -> np.ndarray:
+    """The shares of a lag so many times as long."""
+    ages = np.append(lag.EDGES_MS / times, lag.EDGES_MS[-1])
+    return np.array([lag.arrived(below, age) for age in ages])
+
+
+@pytest.mark.parametrize("times", [0.5, 0.7, 1.5, 2.0])
+def test_lags_that_change_as_a_whole_are_followed_within_days(times: float) -> None:
+    """Two days of twenty conversions an hour: a good part of the way, also for the tail that nobody has seen yet."""
+    usual, row = shares(QUICK), np.zeros(ripening.COLUMNS)
+    truth = stretched(usual, times)
+    for _ in range(48):
+        ripening.note(usual, row, hours_of(truth, 20.0))
+    below = usual.copy()
+    ripening.stretch(below, row)
+    seen, tail = lag.EDGES_MS < 64 * HOUR_MS, lag.EDGES_MS >= 64 * HOUR_MS
+    for ages in (np.flatnonzero(seen), np.flatnonzero(tail)):
+        assert np.abs(below - truth)[ages].max() < 0.85 * np.abs(usual - truth)[ages].max()
+
+
+def test_lags_that_stay_are_left_alone() -> None:
+    usual, row = shares(QUICK), np.zeros(ripening.COLUMNS)
+    for _ in range(48):
+        ripening.note(usual, row, hours_of(usual, 20.0))
+    below = usual.copy()
+    ripening.stretch(below, row)
+    assert below == pytest.approx(usual, abs=0.003)
+
+
+@settings(deadline=None)
+@given(HISTOGRAM, st.floats(-1e6, 1e6), st.floats(0.0, ripening.RECENT))
+def test_a_stretched_lag_is_a_lag(delays: list[float], score: float, known: float) -> None:
+    below, row = lag.cumulated(np.array(delays)), np.zeros(ripening.COLUMNS)
+    row[ripening.SCORE], row[ripening.KNOWN] = score, known
+    ripening.stretch(below, row)
+    assert np.all(np.diff(below) >= -1e-12)
+    assert below[0] >= 0.0
+    assert below[-1] <= 1.0 + 1e-9
+
+
+@settings(deadline=None)
+@given(HISTOGRAM, COUNTS, COUNTS)
+def test_what_an_hour_counts_is_a_number_whatever_it_is(
+    delays: list[float], came: list[float], brought: list[float]
+) -> None:
+    below, row = lag.cumulated(np.array(delays)), np.zeros(ripening.COLUMNS)
+    ripening.note(below, row, np.array(came + brought))
+    assert np.all(np.isfinite(row))
+    assert 0.0 <= row[ripening.KNOWN] <= ripening.RECENT
+
+
 def fitted(delays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     weights, corrected = np.eye(lag.STAGES)[0], np.empty(lag.BINS)
     for _ in range(100):
@@ -106,12 +168,14 @@ def test_apart_undoes_cumulate_but_for_what_the_last_bin_hides() -> None:
 @given(HISTOGRAM, COUNTS, COUNTS)
 def test_compiled_equals_interpreted_bit_by_bit(delays: list[float], came: list[float], brought: list[float]) -> None:
     found = []
-    for correct, bend in ((lag.correct, ripening.bend), (lag.correct.py_func, ripening.bend.py_func)):
-        corrected = np.empty(lag.BINS)
-        correct(QUICK, np.concatenate([delays, 1.0 + np.arange(lag.STAGES)]), corrected)
+    for way in (lambda f: f, lambda f: f.py_func):
+        corrected, row, hour = np.empty(lag.BINS), np.zeros(ripening.COLUMNS), np.array(came + brought)
+        way(lag.correct)(QUICK, np.concatenate([delays, 1.0 + np.arange(lag.STAGES)]), corrected)
         below = lag.cumulated(corrected)
-        bend(below, np.array(came + brought))
-        found.append(corrected.tobytes() + below.tobytes())
+        way(ripening.bend)(below, hour)
+        way(ripening.note)(below, row, hour)
+        way(ripening.stretch)(below, row)
+        found.append(corrected.tobytes() + below.tobytes() + row.tobytes())
     assert found[0] == found[1]
 
 

@@ -131,13 +131,13 @@ def differing(scalars: Scalars, row: Any) -> list[str]:
     """Which columns hold what the series' own detectors do not."""
     found = [name for name in COLUMNS if row[name].tobytes() != getattr(scalars, name).tobytes()]
     waited = scalars.outage.score_one({"expected": 0.0}, 0.0)
-    return found + (["outage"] if waited != row["timer"][outage.WAITED] / math.log(10.0) else [])
+    return found + (["outage"] if waited != math.log10(1.0 + row["timer"][outage.EVIDENCE]) else [])
 
 
 def held(scalars: Scalars) -> list[float]:
     """Evidence of counts, silence, baskets, both together and cohorts; what waits for a step, and to be learned."""
     waits = [scalars.deficit[deficit.WAIT_MU], scalars.basket[basket.HOLD_K]]
-    alone = [deficit.evidence(scalars.deficit), scalars.timer[outage.WAITED], basket.evidence(scalars.basket)]
+    alone = [deficit.evidence(scalars.deficit), scalars.timer[outage.EVIDENCE], basket.evidence(scalars.basket)]
     return [*alone, scalars.roas[roas.EVIDENCE], scalars.cohort[cohort.EVIDENCE], *waits]
 
 
