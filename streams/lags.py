@@ -33,6 +33,7 @@ def learn(series: Rows, sources: Rows, accounts: Rows, a: int, mine: Ints) -> No
             lag.correct(sources[c].lag, delays, corrected)
             lag.cumulate(corrected, sources[c].below)
             ripening.bend(sources[c].below, sources[c].ripe)
+            sources[c].settled[:] = sources[c].below
             ripening.note(sources[c].below, sources[c].ripe, grown)
             ripening.stretch(sources[c].below, sources[c].ripe)
             lag.apart(sources[c].below, corrected.sum(), corrected)

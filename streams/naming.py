@@ -232,7 +232,7 @@ def _delays(history: History, s: int) -> Floats:
     registry = history.registry
     source = int(registry.series["source"][s])
     below: Floats = (
-        registry.sources["below"][source]
+        registry.sources["settled"][source]
         if source >= 0
         else registry.accounts["below"][int(registry.series["account"][s])]
     )

@@ -94,6 +94,7 @@ SOURCES: Spec = {
     "ripe": (np.float64, (ripening.COLUMNS,), 0.0),
     "lag": (np.float64, (lag.STAGES,), 0.0),
     "below": (np.float64, (lag.BINS,), 1.0),
+    "settled": (np.float64, (lag.BINS,), 1.0),
     "head": (np.int64, (), NONE),
     "tail": (np.int64, (), NONE),
     "first": (np.int64, (len(WINDOWS_MIN),), NONE),
@@ -106,7 +107,8 @@ SOURCES: Spec = {
 """``entire_ms``: since when all that its clicks bring is counted: it was first seen, or its last alert ended, then;
 ``spending_ms``: when its first campaign began to spend;
 ``fresh``: delays that wait to be learned; ``ripened``: what arrived in the running hour, by age of the clicks;
-``below``: shares arrived, by age; ``whole``: the part in which all legs are counted once, from when there are two;
+``below``: shares arrived, by age; ``settled``: the same as remembered, whatever the last days say: an incident says
+something, too; ``whole``: the part in which all legs are counted once, from when there are two;
 ``named``: whether names are counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out
 of alert, at the last judging; ``taken``: share of its conversions that open alerts of its parts take away."""
 ACCOUNTS: Spec = {

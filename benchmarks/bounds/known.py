@@ -246,7 +246,7 @@ def _mean_over(task: Task, r: float, healthy_h: float, best_h: float) -> float:
 
 def run(size: Size) -> Part:
     """The part."""
-    runs, months = size.of(4000, 2000), size.of(300, 150)
+    runs, months = size.of(10_000, 8000), size.of(300, 150)
     tasks = [
         Task(a_day, phi, runs, months, 1000 * size.seed + i)
         for i, (a_day, phi) in enumerate((a_day, phi) for a_day in A_DAY for phi in PHIS)

@@ -209,13 +209,12 @@ EFFECTS: tuple[tuple[float, float], ...] = ((1.25, 0.0), (1.5, 0.0), (2.0, 0.0),
 def measure(stratum: Stratum, accounts: int, days: float, effects: Sequence[tuple[float, float]], seed: int) -> tuple[
     FalseAlarms, list[Delays]
 ]:  # fmt: skip
-    """A stratum's false alarms over ``days`` after the history, and, of half as many other accounts, its delays."""
+    """A stratum's false alarms over ``days`` after the history, and, of as many other accounts, its delays."""
     key = [seed, int(stratum.a_day), int(10 * stratum.phi)]
     late = []
     if effects:
-        half = accounts // 2
-        saved = history(stratum, half, [*key, 3])[0].save()
-        late = [delays(stratum, half, saved, ratio, lost, [*key, 2, i]) for i, (ratio, lost) in enumerate(effects)]
+        saved = history(stratum, accounts, [*key, 3])[0].save()
+        late = [delays(stratum, accounts, saved, ratio, lost, [*key, 2, i]) for i, (ratio, lost) in enumerate(effects)]
     watch, young = history(stratum, accounts, key)
     return false_alarms(stratum, watch, young, days), late
 
