@@ -94,3 +94,10 @@ def test_what_still_comes_of_a_campaign_at_rest_is_not_judged() -> None:
     assert registry.series["expected"][s] == 0.0
     assert registry.series["timer"][s, outage.SINCE_MU] < 3.0
     assert told == []
+
+
+def test_a_launched_campaign_is_judged_at_its_volume_from_the_second_hour_on() -> None:
+    """What a day brought says nothing yet, so the hour does; limits of a tiny campaign would be reached by chance."""
+    pipeline, _ = account({"steady": ALWAYS, "other": [(CHANGED_H, LAST_H)]}, 5, until_h=CHANGED_H + 2)
+    a_day = pipeline.registry.series["rate_a_day"][leaf(pipeline, "other")]
+    assert A_DAY["other"] / 10.0 < a_day < A_DAY["other"]
