@@ -214,7 +214,7 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
     if n <= 0.0 and mu <= 0.0:
         return 0
     phi = deficit.spread(parts[p].phi, parts[p].doubt, 0.0, parts[p].rate_a_day, SILENT)
-    waited = outage.run(parts[p].timer, n, mu, phi, from_ms)
+    silence = outage.run(parts[p].timer, n, mu, phi, from_ms)
     a_day = max(parts[p].rate_a_day, 1.0)
     deficit.step(parts[p].deficit, n, mu, parts[p].slopes, from_ms, dt_ms)
     counted = 0.0
@@ -223,7 +223,7 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
         counted += parts[p].deficit[deficit.FIRST + g * deficit.PER_RATIO + deficit.EVIDENCE]
         nats = max(nats, deficit.nats(parts[p].deficit, g))
     gamma = days / COUNT * a_day
-    silent = waited / (days / SILENCE * a_day)
+    silent = silence / (days / SILENCE * a_day)
     parts[p].hot = nats > SUSPICION * math.log(gamma)
     if counted / gamma + silent < 1.0:
         return 0
