@@ -165,7 +165,7 @@ def _stale(task: Task, saved: Saved, seed: Sequence[int]) -> Stale:
 def run(size: Size) -> Part:
     """The part."""
     a_day = (48.0, 240.0, 2400.0) if size.quick else A_DAY
-    results = side_by_side(work, [Task(rate, size.of(60, 12), size.seed) for rate in a_day], size.jobs)
+    results = side_by_side(work, [Task(rate, size.of(120, 12), size.seed) for rate in a_day], size.jobs)
     return written([named for cases, _ in results for named in cases], [stale for _, stale in results])
 
 
