@@ -123,7 +123,7 @@ def _hazard(below: Row, j: int, longer: float) -> float:
 def stretch(below: Row, row: Row) -> None:
     """Make the lag ``below`` longer or shorter by what the last days say against what is remembered.
 
-    One number is learned from a few dozen conversions, the shape of a lag from a thousand: a lag that has doubled is
+    One number is learned from a few hundred conversions, the shape of a lag from thousands: a lag that has doubled is
     followed for its tail, too, before anybody can have seen it.
     """
     log_factor = row[SCORE] / (row[KNOWN] + STEADY)

@@ -96,7 +96,7 @@ def test_what_still_comes_of_a_campaign_at_rest_is_not_judged() -> None:
     assert told == []
 
 
-def test_a_launched_campaign_is_judged_at_its_volume_from_the_second_hour_on() -> None:
+def test_a_launched_campaign_is_judged_near_its_volume_from_the_second_hour_on() -> None:
     """What a day brought says nothing yet, so the hour does; limits of a tiny campaign would be reached by chance."""
     pipeline, _ = account({"steady": ALWAYS, "other": [(CHANGED_H, LAST_H)]}, 5, until_h=CHANGED_H + 2)
     a_day = pipeline.registry.series["rate_a_day"][leaf(pipeline, "other")]
