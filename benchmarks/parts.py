@@ -52,6 +52,10 @@ class Story:
     legs: tuple[tuple[str, float], ...] = LEGS
     names: tuple[tuple[str, float], ...] = NAMES[:1]
     is_part: bool = True
+    lag_days: tuple[tuple[str, float], ...] = ()
+    """Mean days from click to conversion, of names that do not convert at once; their clicks are told."""
+    rests: bool = False
+    """Whether campaigns pause at weekends."""
 
     @property
     def part(self) -> dict[str, str] | None:
@@ -75,6 +79,10 @@ STORIES = (
     Story("purchase dies", 0.0, name="purchase", legs=PLATFORM, names=NAMES, is_part=False),
 )
 HEALTHY = Story("healthy", names=NAMES)
+LATE = Story(
+    "healthy, lags apart, paused at weekends", legs=PLATFORM, names=(*NAMES[:2], ("subscribe", 1.0)), rests=True,
+    lag_days=(("purchase", 0.1), ("add_to_cart", 0.0), ("subscribe", 2.0)),
+)  # fmt: skip
 
 
 def facts(story: Story, seed: int, a_day: float, days: float) -> list[tuple[int, bytes]]:
@@ -86,6 +94,8 @@ def facts(story: Story, seed: int, a_day: float, days: float) -> list[tuple[int,
         cost = round(a_day / 2 * 20e6 * 5 / 1440)
         for minute in range(0, int(days * 1440), 5):
             at_ms = START_MS + minute * MINUTE_MS
+            if _rests(story, at_ms - START_MS):
+                continue
             fact = f'{{"fact":"delivery","id":"{campaign}{minute}","at":{at_ms},{about},"cost_micros":{cost},'
             lines.append((at_ms, f'{fact}"impressions":100,"clicks":10}}'.encode()))
         for name, each in story.names:
@@ -98,16 +108,24 @@ def _conversions(
 ) -> Iterator[tuple[int, bytes]]:
     salt = rng.integers(1 << 60)
     times = rng.integers(0, int(days * DAY_MS), rng.poisson(a_day * days))
+    clicks = [""] * len(times)
+    if story.lag_days:
+        clicked = times[~_rests(story, times)]
+        times = clicked + (rng.exponential(1.0, len(clicked)) * dict(story.lag_days)[name] * DAY_MS).astype(np.int64)
+        clicks = [f',"clicked_at":{START_MS + at_ms}' for at_ms in clicked.tolist()]
     hurt = (times >= LEARNED_DAYS * DAY_MS) & (times < (LEARNED_DAYS + HURT_DAYS) * DAY_MS) & (story.kept < 1.0)
     struck = story.name in (None, name)
     for late, (leg, told) in enumerate(story.legs):
         kept = np.where(hurt & (struck and story.leg in (None, leg)), story.kept, 1.0)
         for i in np.flatnonzero(rng.random(len(times)) < told * kept).tolist():
             at_ms = START_MS + int(times[i])
-            fact = (
-                f'{{"fact":"conversion","id":"{salt}-{i}","at":{at_ms},{about},"leg":"{leg}","value_micros":50000000}}'
-            )
-            yield at_ms + late * 20_000, fact.encode()
+            fact = f'{{"fact":"conversion","id":"{salt}-{i}","at":{at_ms},{about},"leg":"{leg}"{clicks[i]}'
+            yield at_ms + late * 20_000, f'{fact},"value_micros":50000000}}'.encode()
+
+
+def _rests(story: Story, after_ms: Any) -> Any:
+    """Whether the campaigns of a story pause so long after the start, which is a Thursday."""
+    return story.rests & ((after_ms // DAY_MS + 3) % 7 >= 5)
 
 
 def run(story: Story, seeds: range, a_day: float, days: float) -> dict[str, list[AlertChange]]:
@@ -148,13 +166,13 @@ def _ms(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp() * 1000.0
 
 
-def healthy(seeds: range, a_day: float, days: float) -> dict[str, Any]:
+def healthy(story: Story, seeds: range, a_day: float, days: float) -> dict[str, Any]:
     """False alarms of parts where nothing happens, per account and month."""
-    alerts = [alert for each in run(HEALTHY, seeds, a_day, days).values() for alert in each]
+    alerts = [alert for each in run(story, seeds, a_day, days).values() for alert in each]
     of_parts, months = sum(alert.part is not None for alert in alerts), len(seeds) * days / MONTH_DAYS
     upper = float(stats.chi2.ppf(0.95, 2 * (of_parts + 1)) / 2.0) / months
     return {
-        "a_day": a_day, "account_months": round(months, 2), "alerts_of_parts": of_parts,
+        "story": story.title, "a_day": a_day, "account_months": round(months, 2), "alerts_of_parts": of_parts,
         "other_alerts": len(alerts) - of_parts,
         "per_account_month": round(of_parts / months, 3), "upper_95": round(upper, 3),
     }  # fmt: skip
@@ -181,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     seeds = range(options.seeds[0], options.seeds[1] + 1)
     told = [measure(story, seeds, rate) for story in STORIES for rate in options.rates]
-    quiet = [healthy(seeds, rate, options.days) for rate in options.rates]
+    quiet = [healthy(story, seeds, rate, options.days) for story in (HEALTHY, LATE) for rate in options.rates]
     if options.json:
         print(json.dumps({"seeds": list(seeds), "told": told, "healthy": quiet}))
         return

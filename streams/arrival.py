@@ -169,7 +169,7 @@ def take(
             count_parts(
                 parts, parts_waiting, sizes, sources, ids, used, places.leg[key], places.name[key],
                 facts.id_hash[i], at_ms, oldest, facts.conversions[i], verdict == 0,
-                places.flags[key] & PRIMARY != 0,
+                places.flags[key] & PRIMARY != 0, facts.lag_ms[i],
             )  # fmt: skip
         if verdict != 0:
             continue

@@ -20,7 +20,7 @@ from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS, add_up, turn
 from streams.modes import BLIND, MODE_ROAS
 from streams.panes import BASKETS, CONVERSIONS, COST, KNOWN, LOG_BASKETS, VALUE
-from streams.series import LEAF
+from streams.series import ACCOUNT, LEAF, SOURCE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -39,6 +39,10 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         series[s].expected = 0.0
         series[s].baskets = 0.0
         series[s].basket_off = 0.0
+        if series[s].level == ACCOUNT:
+            accounts[series[s].account].stages[:] = 0.0
+        elif series[s].level == SOURCE:
+            sources[series[s].source].stages[:] = 0.0
     keep = np.empty(lag.STAGES - 1)
     kept_ms = 0.0
     for s in mine:
@@ -57,6 +61,9 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         if sources[series[s].source].known > 0.0:
             worth = level.rate(series[s].learned, series[s].pooled)
             level.expose(series[s].learned, cost, dt_ms, worth, sources[series[s].source].fresh[lag.BINS :])
+        if accounts[series[s].account].named:
+            level.expose(series[s].learned, cost, dt_ms, 1.0, sources[series[s].source].stages)
+            level.expose(series[s].learned, cost, dt_ms, 1.0, accounts[series[s].account].stages)
         series[s].exposure = x
         series[series[s].parent].exposure += x
         series[series[series[s].parent].parent].exposure += x

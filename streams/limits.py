@@ -18,7 +18,7 @@ Rows = NDArray[Any]
 
 COUNT, COHORT, SILENCE, BASKETS, ROAS = 0.42, 0.22, 0.2, 0.12, 0.04
 """Shares of a series' allowance that its tests take."""
-LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.2, 1.1, 2.0
+LOOSE_COUNT, LOOSE_COHORT, LOOSE_BASKETS = 1.1, 1.1, 2.0
 """How many times oftener than its share a test may be sure, measured: it leans on doubts of level, season and noise
 that seldom all come true, and on a union bound over tests that agree (``docs/detectors.md``).  Counts only where no
 click is told: where one is, a lag that shifts is the greater doubt."""

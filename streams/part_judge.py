@@ -1,9 +1,10 @@
 """Judging parts: each is expected by what its siblings bring, so that what strikes the whole source is not its matter.
 
-With ``n`` conversions of the siblings in a step, each part's rate ``a / x`` learned over the same exposure, a part is
-due ``n * rate / sum of the siblings' rates``.  Spend, season and lag cancel; how often the whole source converts is
-left open.  Given the siblings' count, the part's is negative binomial with variance over mean ``1 + rate / sum`` where
-the two are independent (names), and closer where they report the same ids (legs): what is learned says which.
+With ``n`` conversions of the siblings in a step, each part's rate ``a / x`` learned over the same spend, a part is due
+``n * rate / sum of the siblings' rates``.  Spend and season cancel; how often the whole source converts is left open.
+Names have lags of their own, so their rates count times the spend of the step as each sees it.  Given the siblings'
+count, the part's is negative binomial with variance over mean ``1 + rate / sum`` where the two are independent (names),
+and closer where they report the same ids (legs): what is learned says which.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import deficit, level, outage
+from streams import part_lags
 from streams.allowance import LEAST_WEIGHT, PARTS, WEIGHTY_A_DAY
-from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS
 from streams.limits import SILENT, SUSPICION
 from streams.modes import BLIND, UNUSUAL
-from streams.parts import EXPECTED, LEG, SEEN, WHOLE
+from streams.parts import EXPECTED, LEG, NAME, SEEN, WHOLE
 from streams.progress import DAY_MS, modes_above
 from streams.weigh import CALM, CALM_COUNT, CPA, OUTAGE, REVIEW
 
@@ -81,27 +82,29 @@ def judge_parts(
 def _expect(series: Rows, sources: Rows, accounts: Rows, parts: Rows, c: int, family: Ints) -> None:
     """What each part brought, and what it should have brought by what its healthy siblings did."""
     seen = 0.0
-    rates = 0.0
+    weights = 0.0
     for p in family:
         parts[p].count = parts[p].step[0] / 1e6
         parts[p].arrived[0] += parts[p].count
         parts[p].arrived[1] += parts[p].step[1] / 1e6
         parts[p].sold_hour += parts[p].step[2] / 1e6
         parts[p].step[:] = 0
-        if speaks(parts, p) and parts[p].mode == 0:
+        part_lags.expose(series, sources, accounts, parts, c, p)
+        if _vouches(parts, p):
             seen += parts[p].count
-            rates += parts[p].rate
-    exposed = _exposure(series, sources, accounts, c)
+            weights += parts[p].rate * _reach(parts, p)
     hour = (sources[c].watermark_ms - 1) // HOUR_MS
     for p in family:
-        own = speaks(parts, p) and parts[p].mode == 0
-        beside = rates - parts[p].rate if own else rates
-        others = seen - parts[p].count if own else seen
+        reach = _reach(parts, p)
+        beside, others = weights, seen
+        if _vouches(parts, p):
+            beside -= parts[p].rate * reach
+            others -= parts[p].count
         # what is left of a difference of equal sums is no sibling
-        alone = parts[p].kind == WHOLE or beside <= 1e-9 * rates
-        parts[p].beside = 0.0 if alone else beside
-        parts[p].expected = 0.0 if alone else others * parts[p].rate / beside
-        _note(parts[p].learned, parts[p].count, exposed, parts[p].expected, alone)
+        alone = parts[p].kind == WHOLE or reach == 0.0 or beside <= 1e-9 * weights
+        parts[p].beside = 0.0 if alone else beside / reach
+        parts[p].expected = 0.0 if alone else others * parts[p].rate * reach / beside
+        _note(parts[p].learned, parts[p].count, parts[p].exposed, parts[p].expected, alone)
         _turn(parts, p, hour)
         parts[p].history[hour % HOURS, SEEN] += parts[p].count
         parts[p].history[hour % HOURS, EXPECTED] += parts[p].expected
@@ -118,12 +121,15 @@ def _note(row: Floats, n: float, exposed: float, mu: float, alone: bool) -> None
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _exposure(series: Rows, sources: Rows, accounts: Rows, c: int) -> float:
-    """Exposure of the source, or of the account where the source spends nothing, times the season."""
-    own = series[sources[c].series].exposure
-    a = sources[c].account
-    x = own if own > 0.0 else series[accounts[a].series].exposure
-    return float(x * accounts[a].factor[hour_of_week(accounts, a, sources[c].watermark_ms - 1)])
+def _reach(parts: Rows, p: int) -> float:
+    """Spend of the step as a name sees it; legs see it alike."""
+    return float(parts[p].exposed) if parts[p].kind == NAME else 1.0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _vouches(parts: Rows, p: int) -> bool:
+    """Whether others are judged by what the part brought in this step."""
+    return bool(speaks(parts, p) and parts[p].mode == 0 and _reach(parts, p) > 0.0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -243,6 +249,7 @@ def forget(parts: Rows, p: int) -> None:
 def _drop(parts: Rows, p: int) -> None:
     level.drop(parts[p].learned)
     parts[p].sold_hour = 0.0
+    parts[p].fresh[:] = 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -275,7 +282,7 @@ def _learn_family(
         else:
             level.close(parts[p].learned, sources[c].watermark_ms - parts[p].learned_ms)
             if parts[p].hot == 0 and not suspected:
-                _commit(parts, p)
+                _commit(sources, parts, p)
         parts[p].learned_ms = sources[c].watermark_ms
         _derive(accounts, parts, p)
         if parts[p].weight > 0.0:
@@ -293,11 +300,12 @@ def _quiet_days(accounts: Rows, parts: Rows, p: int, quiet_days: float) -> float
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _commit(parts: Rows, p: int) -> None:
+def _commit(sources: Rows, parts: Rows, p: int) -> None:
     waited_ms = parts[p].learned[level.WAITED_MS]
     keep = math.exp(-waited_ms / level.FORGET_MS)
     parts[p].days = parts[p].days * keep + waited_ms / DAY_MS
     parts[p].sold = parts[p].sold * keep + parts[p].sold_hour
+    part_lags.learn(sources, parts, p)
     level.commit(parts[p].learned)
     _drop(parts, p)
 

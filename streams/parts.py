@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import deficit, level, outage
+from detectors import deficit, lag, level, outage
 from streams.columns import Columns, Spec
 from streams.hours import HOURS
 from streams.ids import seen
@@ -52,6 +52,10 @@ PARTS: Spec = {
     "expected": (np.float64, (), 0.0),
     "rate": (np.float64, (), 0.0),
     "sold_hour": (np.float64, (), 0.0),
+    "fresh": (np.float64, (lag.COLUMNS,), 0.0),
+    "delays": (np.float64, (lag.COLUMNS,), 0.0),
+    "lag": (np.float64, (lag.STAGES,), 0.0),
+    "exposed": (np.float64, (), 0.0),
     "sold": (np.float64, (), 0.0),
     "rate_a_day": (np.float64, (), 0.0),
     "beside": (np.float64, (), 0.0),
@@ -70,7 +74,9 @@ PARTS: Spec = {
 }
 """``step`` and ``arrived``: conversions, those of them that came after their pane had closed, and (``step``, which is
 in millionths) those of primary names; ``sold`` and ``sold_hour``: the latter, learned and of the running hour;
-``taken``: share of the source's conversions that the open alert of this part takes away."""
+``delays`` and ``fresh``: of a name, from click to conversion, learned and waiting; ``exposed``: spend of the step as
+the part sees it, delayed and seasonal; ``taken``: share of the source's conversions that the open alert of this part
+takes away."""
 PART_PANE: Spec = {"part": (np.int64, (), 0), "minute": (np.int64, (), 0), "count": (np.int64, (3,), 0)}
 
 
@@ -180,8 +186,12 @@ def count_parts(
     amount: int,
     first: bool,
     primary: bool,
+    lag_ms: int,
 ) -> None:
-    """Count a conversion for its leg and its name; ``first``: no other leg has said its id ``one`` before."""
+    """Count a conversion for its leg and its name; ``first``: no other leg has said its id ``one`` before.
+
+    ``lag_ms``: since its click (-1: unknown).
+    """
     sold = amount if primary else 0
     minute = at_ms // PANE_MS
     if leg >= 0:
@@ -202,6 +212,8 @@ def count_parts(
         if sources[source].named:
             late = (minute + 1) * PANE_MS <= sources[source].watermark_ms
             _put(parts, waiting, sizes, name, minute, amount, late, sold)
+            if lag_ms >= 0:
+                parts[name].fresh[lag.delay_bin(lag_ms)] += 1.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -229,7 +241,9 @@ def _put(parts: Rows, waiting: Rows, sizes: Ints, part: int, minute: int, amount
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def close_parts(waiting: Rows, sizes: Ints, parts: Rows, sources: Rows, order: Ints, spans: Ints) -> None:
+def close_parts(
+    waiting: Rows, sizes: Ints, parts: Rows, sources: Rows, accounts: Rows, order: Ints, spans: Ints
+) -> None:
     """Close every complete pane into its part's step; let sources that have shown a second part be counted by parts."""
     left = 0
     for i in range(sizes[PARTS_WAITING]):
@@ -255,3 +269,4 @@ def close_parts(waiting: Rows, sizes: Ints, parts: Rows, sources: Rows, order: I
             sources[c].whole = order[span[3] - 1]
         elif met >= 2:
             sources[c].named = 1
+            accounts[sources[c].account].named = 1

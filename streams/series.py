@@ -103,6 +103,7 @@ SOURCES: Spec = {
     "struck": (np.int64, (), 0),
     "sound": (np.int64, (), 0),
     "taken": (np.float64, (), 0.0),
+    "stages": (np.float64, (lag.STAGES,), 0.0),
 }
 """``entire_ms``: since when all that its clicks bring is counted: it was first seen, or its last alert ended, then;
 ``spending_ms``: when its first campaign began to spend;
@@ -110,7 +111,8 @@ SOURCES: Spec = {
 ``below``: shares arrived, by age; ``settled``: the same as remembered, whatever the last days say: an incident says
 something, too; ``whole``: the part in which all legs are counted once, from when there are two;
 ``named``: whether names are counted; ``struck`` and ``sound``: modes of its campaigns, and whether one of them is out
-of alert, at the last judging; ``taken``: share of its conversions that open alerts of its parts take away."""
+of alert, at the last judging; ``taken``: share of its conversions that open alerts of its parts take away;
+``stages``: spend of the step as every stage of a lag would bring it, where names are counted."""
 ACCOUNTS: Spec = {
     "series": (np.int64, (), NONE),
     "offset_ms": (np.int64, (2,), 0),
@@ -127,6 +129,8 @@ ACCOUNTS: Spec = {
     "judged_ms": (np.int64, (), NONE),
     "dt_ms": (np.float64, (), 0.0),
     "parts": (np.float64, (), 0.0),
+    "named": (np.int64, (), 0),
+    "stages": (np.float64, (lag.STAGES,), 0.0),
 }
 
 

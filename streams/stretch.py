@@ -101,7 +101,7 @@ def _tick(tick_ms: int, rules: Rules, state: State, found: Ints, why: Ints) -> A
     watermarks(sources, tick_ms, rules.lateness_ms)
     close(state.waiting, state.closed, state.sizes, series, sources, state.windows)
     parts, order, families = state.parts, state.parts_order, state.families
-    close_parts(state.parts_waiting, state.sizes, parts, sources, order, families)
+    close_parts(state.parts_waiting, state.sizes, parts, sources, accounts, order, families)
     day = state.windows[-1]
     count = judge(
         series, sources, accounts, state.order, state.spans, day, rules.quiet_days, rules.per_campaign, tick_ms,

@@ -148,7 +148,9 @@ def steady_hours(due: Floats, every_ms: int) -> float:
 def run(size: Size) -> Part:
     """The part."""
     a_day = (48.0, 240.0) if size.quick else A_DAY
-    tasks = [Task(rate, size.of(200, 16), size.seed, known) for known in (False, True) for rate in a_day]
+    tasks = [
+        Task(rate, size.of(600 if known else 200, 16), size.seed, known) for known in (False, True) for rate in a_day
+    ]
     return written(side_by_side(work, tasks, size.jobs))
 
 
