@@ -79,14 +79,18 @@ def _share(below: Row, j: int) -> float:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _log_factor(row: Row, j: int, young: float, old: float) -> float:
     """Log of the share at the age of ``young`` over that at ``old``, less what the histogram says of it."""
-    hidden = BELIEF * (old - young)
-    if young <= 0.0 or hidden <= 0.0:
+    believed = _hazard(young, old, j)
+    if believed <= 0.0:
         return 0.0
-    hours = 2.0**j
-    usual = math.log(young / old)
-    believed = -math.expm1(usual / hours)
+    hidden = BELIEF * (old - young)
     hazard = (row[j] + hidden) / (row[GROUPS + j] + hidden / believed)
-    return hours * math.log1p(-min(hazard, LARGEST_HAZARD)) - usual
+    return 2.0**j * math.log1p(-min(hazard, LARGEST_HAZARD)) - math.log(young / old)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _hazard(young: float, old: float, j: int) -> float:
+    """Share of what clicks of group ``j`` brought that came in the last hour, with such shares before and after it."""
+    return -math.expm1(math.log(young / old) / 2.0**j) if 0.0 < young < old else 0.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -97,7 +101,7 @@ def note(below: Row, row: Row, grown: Row) -> None:
     (Fisher), of Poisson counts.
     """
     for j in range(GROUPS):
-        usual, longer, shorter = _hazard(below, j, 1.0), _hazard(below, j, ROOT), _hazard(below, j, 1.0 / ROOT)
+        usual, longer, shorter = _stretched(below, j, 1.0), _stretched(below, j, ROOT), _stretched(below, j, 1.0 / ROOT)
         if min(usual, longer, shorter) <= 0.0:
             continue
         slope = math.log(longer / shorter) / math.log(2.0)
@@ -110,13 +114,13 @@ def note(below: Row, row: Row, grown: Row) -> None:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _hazard(below: Row, j: int, longer: float) -> float:
-    """Share of what clicks of group ``j`` brought that came in the last hour, were lags ``longer`` times as long."""
+def _stretched(below: Row, j: int, longer: float) -> float:
+    """The hazard of group ``j``, were lags ``longer`` times as long."""
     hour_ms = HOUR_MS / longer
     youngest_ms = (2.0**j - 1.0) * hour_ms
     young = lag.matured(below, youngest_ms, hour_ms)
     old = lag.matured(below, youngest_ms + 2.0**j * hour_ms, hour_ms)
-    return -math.expm1(math.log(young / old) / 2.0**j) if 0.0 < young < old else 0.0
+    return float(_hazard(young, old, j))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

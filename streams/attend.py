@@ -22,9 +22,6 @@ from streams.verdict import DAY, Verdicts
 LONGEST_MS = 7 * 86_400_000
 """After so long a new level is believed to be the normal one."""
 QUIET_STATUS = ("learning", "paused", "ended")
-EASED = 0.6
-"""An alert ends when "normal" is likelier than a milder damage than was found (``ratio ** EASED``): damage that turns
-out to be milder than it looked at first does not end it.  Every hour more is known of it (``ending.renew_ratio``)."""
 DOUBTED_NATS = 1.0
 """Evidence of recovery from which an alert is no longer renamed; before, the other name must have more than it."""
 RENAMED = {
@@ -108,7 +105,7 @@ class Attention:
         changes = self._surplus.end(t, tick_ms, OVERTAKEN)
         changes.append(self._life.open(replace(signal, evidence=max(evidence, signal.evidence)), self._muted(signal)))
         self._registry.series["mode"][t] |= MODE_OUTAGE if name is Name.TRACKING_OUTAGE else MODE_CPA
-        self._registry.series["ratio"][t] = ending.within(signal.ratio**EASED)
+        self._registry.series["ratio"][t] = ending.eased(signal.ratio, ending.mildest(self._history, t))
         self._registry.series["deficit"][t, deficit.RECOVERY] = 0.0
         self._registry.series["recovered"][t] = 0.0
         self._clear_around(t, s)

@@ -9,15 +9,15 @@ from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, Signal
 from detectors import basket, roas
+from streams import ending
 from streams.history import History
 from streams.modes import MODE_BOTH, MODE_ROAS
 from streams.placing import place_baskets
 from streams.series import Registry
 from streams.verdict import Verdicts
 
-EASED = 0.6
-"""An alert ends when "normal" is likelier than baskets smaller by this power of what was found."""
 MILDEST, WORST = 1.35, 2.0
+"""The range of ratios that the end of an alert is judged against (``ending.eased``)."""
 
 
 class Baskets:
@@ -48,7 +48,7 @@ class Baskets:
             return []
         change = self._life.open(signal, self._muted(signal))
         series["mode"][t] |= MODE_ROAS | (MODE_BOTH if together else 0)
-        series["basket_ratio"][t] = MILDEST if together else min(max(signal.ratio**EASED, MILDEST), WORST)
+        series["basket_ratio"][t] = MILDEST if together else ending.eased(signal.ratio, MILDEST, WORST)
         for row in {s, t, *self._history.above(t), *self._history.below(t)}:
             self._forget(row)
             basket.drop(series["basket"][row])

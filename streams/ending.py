@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from detectors import basket, deficit, level
+from streams import weigh
 from streams.history import HOUR_MS, History
 from streams.hours import EXPECTED, HOURS, SEEN
 from streams.modes import BLIND
@@ -17,6 +18,11 @@ LEAST_EXPECTED = 10.0
 MILDEST, WORST = 1.5, 4.0
 """The range of ratios that "normal" is held against: a nearer one takes for ever, a farther one ends an alert of a
 milder incident."""
+LEAST_MILD, LONGEST_END_H = 1.15, 12.0
+"""Of busy series the nearer one, down to this: dear clicks are few of all at first, while older ones convert."""
+EASED = 0.6
+"""An alert ends when "normal" is likelier than this power of the damage that was found: damage that turns out to be
+milder than it looked at first does not end it."""
 RELEARN = 0.05
 """What a level from before is worth where another one has lasted a week."""
 
@@ -31,12 +37,31 @@ def renew_ratio(history: History, s: int, started_ms: int) -> None:
         seen, expected = seen - back.seen, expected - back.expected
     if expected > LEAST_EXPECTED:
         most = seen + DEVIATIONS * math.sqrt(history.phi(s, expected) * (seen + 1.0))
-        series["ratio"][s] = within(expected / most)
+        series["ratio"][s] = within(expected / most, mildest(history, s))
 
 
-def within(ratio: float) -> float:
+def mildest(history: History, s: int) -> float:
+    """The mildest damage that "normal" is held against: one that it is told from within ``LONGEST_END_H`` hours.
+
+    A ratio near 1 takes ``2 phi calm / ln(ratio) ** 2`` conversions to be told from normal.
+    """
+    a_day = max(float(history.registry.series["rate_a_day"][s]), 1.0)
+    nats = history.phi(s, deficit.TYPICAL_STRETCH) * weigh.calm(a_day)
+    return min(max(math.exp(math.sqrt(2.0 * nats * 24.0 / (a_day * LONGEST_END_H))), LEAST_MILD), MILDEST)
+
+
+def within(ratio: float, mildest: float = MILDEST, worst: float = WORST) -> float:
     """``ratio`` or the nearest one that an end may be judged against."""
-    return min(max(ratio, MILDEST), WORST)
+    return min(max(ratio, mildest), worst)
+
+
+def eased(ratio: float, mildest: float = MILDEST, worst: float = WORST) -> float:
+    """What the end of an alert is judged against where the damage found was ``ratio``.
+
+    >>> eased(2.0) < 2.0, eased(1.6), eased(100.0)
+    (True, 1.5, 4.0)
+    """
+    return within(ratio**EASED, mildest, worst)
 
 
 def believe(history: History, s: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import basket, lag, level
-from streams import hours
+from streams import hours, lumps
 from streams.allowance import known_share
 from streams.clocks import hour_of_week
 from streams.hours import HOUR_MS, HOURS, add_up, turn
@@ -57,6 +57,8 @@ def arrivals(series: Rows, sources: Rows, accounts: Rows, mine: Ints) -> None:
         if dt_ms != kept_ms:
             lag.keeps(dt_ms, keep)
             kept_ms = dt_ms
+        lumps.note(series, s, cost, series[s].step[CONVERSIONS] / 1e6, sources[series[s].source].judged_ms)
+        cost = lumps.even(series, s, cost, dt_ms)
         x = level.arrive(series[s].learned, cost, dt_ms, sources[series[s].source].lag, keep)
         if sources[series[s].source].known > 0.0:
             worth = level.rate(series[s].learned, series[s].pooled)

@@ -8,7 +8,7 @@ from alerts.change import AlertChange
 from alerts.life import Life
 from alerts.signal import Name, part_key
 from detectors import level
-from streams import weigh
+from streams import ending, weigh
 from streams.history import HOUR_MS, History
 from streams.modes import BLIND
 from streams.part_doubts import PartDoubts
@@ -22,14 +22,6 @@ LONGEST_MS = 7 * 86_400_000
 DAY_MS = 86_400_000
 FIGURES_MS = 3 * HOUR_MS
 """An open alert's figures are those of the last hours."""
-EASED = 0.6
-"""As with series: damage that turns out to be milder than it looked at first does not end the alert."""
-DOUBT_NATS = 3.0
-"""Evidence against a campaign from which its parts wait for it: what it sells, and how, need not be its source's."""
-STEADY_NATS = 4.0
-"""Evidence that a part brings less than its own past promises, below which it is the siblings that grew."""
-LEAST_SHARE = 0.03
-"""Share of a source's conversions from which a campaign can be what a part rests on."""
 SLACK = 0.1
 """Share of conversions that a source may lack beyond what an open part takes, and still lack nothing else."""
 EARLIER_MS = 2 * HOUR_MS
@@ -102,7 +94,7 @@ class PartAlerts:
         evidence = self._verdicts.evidence(p)
         signal = self._verdicts.signal(p, tick_ms, onset_ms, counts, evidence)
         parts["mode"][p] = 1
-        parts["ratio"][p] = min(max(signal.ratio**EASED, 1.5), 4.0)
+        parts["ratio"][p] = ending.eased(signal.ratio)
         parts["taken"][p] = takes
         signal = self._verdicts.signal(p, tick_ms, onset_ms, counts, evidence)
         forget(parts.rows, p)

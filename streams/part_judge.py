@@ -24,7 +24,7 @@ from streams.limits import SILENT, SUSPICION
 from streams.modes import BLIND, UNUSUAL
 from streams.parts import EXPECTED, LEG, NAME, SEEN, WHOLE
 from streams.progress import DAY_MS, modes_above
-from streams.weigh import CALM, CALM_COUNT, CPA, OUTAGE, REVIEW
+from streams.weigh import CALM_COUNT, CPA, OUTAGE, REVIEW, calm
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -215,8 +215,8 @@ def _weigh(parts: Rows, p: int, from_ms: float, dt_ms: float, days: float) -> in
     mu = parts[p].expected
     if parts[p].mode != 0:
         phi = deficit.spread(parts[p].phi, parts[p].doubt, 0.0, parts[p].rate_a_day, deficit.TYPICAL_STRETCH)
-        calm = deficit.recover(parts[p].deficit, n, mu, phi, parts[p].ratio, from_ms) >= CALM
-        return CALM_COUNT if calm else 0
+        recovered = deficit.recover(parts[p].deficit, n, mu, phi, parts[p].ratio, from_ms)
+        return CALM_COUNT if recovered >= calm(parts[p].rate_a_day) else 0
     if n <= 0.0 and mu <= 0.0:
         return 0
     phi = deficit.spread(parts[p].phi, parts[p].doubt, 0.0, parts[p].rate_a_day, SILENT)

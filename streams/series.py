@@ -69,11 +69,18 @@ SERIES: Spec = {
     "history_hour": (np.int64, (), NONE),
     "usual": (np.float64, (3,), 0.0),
     "exposure": (np.float64, (), 0.0),
+    "paid_ms": (np.int64, (), NONE),
+    "gap_ms": (np.float64, (), 0.0),
+    "apart": (np.float64, (), 0.0),
+    "owed": (np.float64, (), 0.0),
+    "pace": (np.float64, (), 0.0),
     "count": (np.float64, (), 0.0),
     "expected": (np.float64, (), 0.0),
     "baskets": (np.float64, (), 0.0),
     "basket_off": (np.float64, (), 0.0),
 }
+"""``paid_ms``: end of the last step with spend; ``gap_ms``: time between two of them; ``apart``: share of conversions
+that came in steps without spend; ``owed``: spend that was told and has not worked yet, ``pace``: of it, per ms."""
 SOURCES: Spec = {
     "series": (np.int64, (), NONE),
     "account": (np.int64, (), NONE),

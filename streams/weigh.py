@@ -46,7 +46,9 @@ CPA, OUTAGE, ROAS, CALM_COUNT, CALM_BASKET, REVIEW, COHORT, GOOD, CALM_GOOD, BOT
 )
 """Why a series wants attention, as bits."""
 CALM = math.log(30.0)
-"""Nats of evidence for being back to normal that end an alert."""
+"""Nats of evidence for being back to normal that end an alert, up to ``CALM_A_DAY`` conversions a day."""
+CALM_A_DAY = 100.0
+"""Beyond it the evidence grows with the volume: chance has so many more occasions a day to look like the end."""
 WORTH_NATS = 3.0
 """Evidence, roughly, that some stretch of cohorts must hold for all of it to be computed."""
 ENOUGH_DUE = 400.0
@@ -151,7 +153,17 @@ def _recovers(series: Rows, s: int, n: float, mu: float, ratio: float, from_ms: 
     stretch = deficit.TYPICAL_STRETCH
     phi = deficit.spread(series[s].phi, series[s].doubt, series[s].mood, series[s].rate_a_day, stretch)
     series[s].recovered = deficit.recover(series[s].deficit, n, mu, phi, ratio, from_ms)
-    return bool(series[s].recovered >= CALM)
+    return bool(series[s].recovered >= calm(series[s].rate_a_day))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def calm(a_day: float) -> float:
+    """Nats that end an alert of a series of ``a_day`` conversions a day, so that few end too soon in any day.
+
+    >>> round(calm(24.0), 2), round(calm(2400.0), 2)
+    (3.4, 6.58)
+    """
+    return CALM + math.log(max(a_day / CALM_A_DAY, 1.0))
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
