@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -90,19 +91,12 @@ def test_silence_in_the_columns_equals_the_scalar_timer_bit_by_bit(
         assert registry.series["timer"][s][told].tobytes() == one.timer._row[told].tobytes()
 
 
-def test_counts_in_the_columns_equal_the_scalar_e_detector_bit_by_bit(
-    compared: tuple[Registry, dict[int, Scalars]],
+@pytest.mark.parametrize(("column", "evidence"), [("deficit", deficit.evidence), ("basket", basket.evidence)])
+def test_counts_and_baskets_in_the_columns_equal_the_scalar_tests_bit_by_bit(
+    compared: tuple[Registry, dict[int, Scalars]], column: str, evidence: Callable[[Any], float]
 ) -> None:
     registry, scalars = compared
     for s, one in scalars.items():
-        assert deficit.evidence(one.deficit) > 0.0
-        assert registry.series["deficit"][s].tobytes() == one.deficit.tobytes()
-
-
-def test_baskets_in_the_columns_equal_the_scalar_test_bit_by_bit(
-    compared: tuple[Registry, dict[int, Scalars]],
-) -> None:
-    registry, scalars = compared
-    for s, one in scalars.items():
-        assert basket.evidence(one.basket) > 0.0
-        assert registry.series["basket"][s].tobytes() == one.basket.tobytes()
+        row = getattr(one, column)
+        assert evidence(row) > 0.0
+        assert registry.series[column][s].tobytes() == row.tobytes()
